@@ -1,0 +1,41 @@
+# `make` alone says what there is. Options:
+#
+#   PYTHON=python3.12   the Python of .venv (setup and all that need it)
+#   PYTHONS="3.11 3.13" the versions that `make test` takes; all must be there
+#   ARGS="..."          arguments for pytest, the demonstration or the benchmark
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help setup test lint demo bench clean
+
+export PYTHON
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install what the two programs need: system packages, and .venv
+	@tools/setup.sh run >/dev/null
+
+test: ## set up and run the tests, on each Python of 3.11, 3.12 and 3.13 that is here
+	@pythons=$$(tools/setup.sh test $(PYTHONS)); failed=; \
+	for python in $$pythons; do \
+		echo "== $$($$python --version)"; \
+		$$python -m pytest $(ARGS) || failed+=" $$python"; \
+	done; \
+	if [[ $$failed ]]; then echo "make test: failed with$$failed" >&2; exit 1; fi
+
+lint: ## check style, format and types
+	@tools/setup.sh lint >/dev/null
+	.venv/bin/python -m ruff check
+	.venv/bin/python -m ruff format --check
+	.venv/bin/python -m mypy .
+
+demo: setup ## broadcast to a listener on this machine
+	@.venv/bin/python tools/demo.py $(ARGS)
+
+bench: setup ## measure
+	@.venv/bin/python -m bench $(ARGS)
+
+clean: ## remove everything that was made, the environments too
+	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav
+	find . -name __pycache__ -prune -exec rm -rf {} +
