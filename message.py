@@ -1,0 +1,377 @@
+"""The wire: every message that server and client exchange, and nothing else.
+
+One datagram is one `Message`: a fixed header of `HEADER_BYTES` and `data`, which is whole MP3
+frames (AUDIO) or a small UTF-8 JSON object (everything else). `docs/wire.md` has the tables.
+
+What comes from the network is only ever unpacked here, field by field, and every fault in it is
+a `MessageError`. Nothing in this module knows a socket, a thread or a clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import re
+import struct
+import types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+MAGIC = b"\xb5\x3a"
+VERSION = 1
+
+# magic, version, type, length, track, skip, discard, stream, sequence, media time.
+_HEADER = struct.Struct("!2sBBHHHHIQQ")
+HEADER_BYTES = _HEADER.size
+
+# Magic, version and type keep their place in every version to come (as RFC 8999 does for QUIC),
+# so that a peer of another version can be told so.
+_INVARIANT = struct.Struct("!2sBB")
+
+# A CONNECT is padded to this, and no answer to an address that is not yet proved is longer, so
+# the server cannot be used to amplify. 1,200 bytes pass every IPv6 path (RFC 9000 section 14).
+CONNECT_BYTES = 1200
+MAX_CONTROL_BYTES = CONNECT_BYTES - HEADER_BYTES
+
+# Longest text, in characters: a title and an artist of four UTF-8 bytes a character fit an ACCEPT
+# beside the longest numbers, with some room for a field that a later version adds.
+MAX_TEXT = 80
+
+# A word made by one program for the other, never by people. It is bounded much closer than a text,
+# because both sides repeat what the other said: what is repeated must always fit the answer.
+Token = Annotated[str, re.compile(r"[0-9A-Za-z_.-]{0,32}")]
+
+# Words for people: no control character that a terminal would obey, no half of a surrogate pair,
+# which JSON can escape but UTF-8 cannot carry. Not `isprintable`: it differs between Pythons.
+Text = Annotated[str, re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{0,{MAX_TEXT}}}")]
+
+# A number that is divided by, or waited for: not 0, and not so near that a quotient is infinite.
+Positive = Annotated[float, 0.001]
+
+
+class MessageError(ValueError):
+    """The datagram is not a message of this protocol, or a field of it is wrong."""
+
+
+class VersionError(MessageError):
+    """A message of this protocol, in a version that is not ours."""
+
+    def __init__(self, version: int, type_: int) -> None:
+        super().__init__(f"version {version} where {VERSION} was expected")
+        self.version = version
+        self.type = type_
+
+
+class Type(enum.IntEnum):
+    """What a message is. A number that is not here is counted and ignored."""
+
+    CONNECT = 1
+    CHALLENGE = 2
+    ACCEPT = 3
+    REJECT = 4
+    AUDIO = 5
+    REPORT = 6
+    STATUS = 7
+    END = 8
+    GOODBYE = 9
+    REQUEST = 10
+    PARITY = 11
+
+
+class Message(NamedTuple):
+    """One datagram. A tuple, because it is made for each datagram and shared between threads.
+
+    `sequence` counts the AUDIO messages of a stream from 0, in 64 bits: at a million messages a
+    second it would wrap after 584,000 years, so sequences are compared as plain integers. In
+    control messages it counts what its sender has sent.
+    """
+
+    sequence: int
+    type: int
+    data: bytes = b""
+    stream: int = 0
+    media_time_us: int = 0
+    track: int = 0
+    skip_samples: int = 0
+    discard_samples: int = 0
+
+    def pack(self, size_bytes: int = 0) -> bytes:
+        """The datagram, padded with zeros to `size_bytes` if it is shorter.
+
+        `track` is taken modulo 65,536. Any other field that does not fit is a `struct.error`: a
+        fault of our own.
+        """
+        datagram = (
+            _HEADER.pack(
+                MAGIC,
+                VERSION,
+                self.type,
+                len(self.data),
+                self.track & 0xFFFF,
+                self.skip_samples,
+                self.discard_samples,
+                self.stream,
+                self.sequence,
+                self.media_time_us,
+            )
+            + self.data
+        )
+        return datagram.ljust(size_bytes, b"\0")
+
+    @classmethod
+    def unpack(cls, datagram: bytes) -> Message:
+        """The message in `datagram`; raises MessageError, VersionError for another version."""
+        if len(datagram) < _INVARIANT.size or not datagram.startswith(MAGIC):
+            raise MessageError("not a message of this protocol")
+        _, version, type_ = _INVARIANT.unpack_from(datagram)
+        if version != VERSION:
+            raise VersionError(version, type_)
+        if len(datagram) < HEADER_BYTES:
+            raise MessageError(f"{len(datagram)} bytes are shorter than a header")
+        (_, _, _, length, track, skip, discard, stream, sequence, media_time_us) = (
+            _HEADER.unpack_from(datagram)
+        )
+        if length > len(datagram) - HEADER_BYTES:
+            raise MessageError(f"{length} bytes of data promised, fewer came")
+        data = datagram[HEADER_BYTES : HEADER_BYTES + length]
+        return cls(sequence, type_, data, stream, media_time_us, track, skip, discard)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Control:
+    """The content of a control message: a flat JSON object with checked fields.
+
+    A field that is missing, of another type or out of bounds is a MessageError; a field that is
+    not known is ignored, so that a version may add one.
+    """
+
+    TYPE: ClassVar[Type]
+
+    def to_message(
+        self, sequence: int = 0, *, stream: int = 0, media_time_us: int = 0, track: int = 0
+    ) -> Message:
+        """The message that carries this content."""
+        content = {name: getattr(self, name) for name in _FIELDS[type(self)]}
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data = text.encode("utf-8", "replace")
+        assert len(data) <= MAX_CONTROL_BYTES, f"{self.TYPE.name} of {len(data)} bytes"
+        return Message(sequence, self.TYPE, data, stream, media_time_us, track)
+
+    @classmethod
+    def from_message(cls, message: Message) -> Self:
+        """The checked content of `message`; raises MessageError."""
+        content = _json_object(message.data)
+        values = {}
+        for name, (kinds, default) in _FIELDS[cls].items():
+            value = content.get(name, dataclasses.MISSING)
+            if value is not dataclasses.MISSING:
+                values[name] = _checked(name, value, kinds)
+            elif default is dataclasses.MISSING:
+                raise MessageError(f"{cls.TYPE.name} without {name}")
+        return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Connect(Control):
+    """I want to listen. `nonce` names this run of the client, `cookie` proves its address."""
+
+    TYPE: ClassVar = Type.CONNECT
+    nonce: Token
+    cookie: Token = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Challenge(Control):
+    """Say it again with this cookie, and I know that you are where you say."""
+
+    TYPE: ClassVar = Type.CHALLENGE
+    nonce: Token
+    cookie: Token
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Accept(Control):
+    """You are registered. The header's stream id names this run of the server."""
+
+    TYPE: ClassVar = Type.ACCEPT
+    nonce: Token
+    session: Token
+    first_sequence: int
+    """The first AUDIO that this listener is sent."""
+    first_time_us: int
+    """Its media time."""
+    live_time_us: int
+    """Media time from which on AUDIO is sent when it is due; what is before comes at once."""
+    burst_s: float
+    timeout_s: Positive
+    speed: Positive
+    title: Text
+    artist: Text | None
+    duration_s: float | None
+    frame_rate_hz: int
+    channels: int
+    bit_rate_bps: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reject(Control):
+    """No. `reason` is full, version, key, closing, or session (that one is not known here).
+
+    `echo` repeats the nonce of the CONNECT or the session of the REPORT that is refused, so that
+    nobody who cannot read them can send a listener away.
+    """
+
+    TYPE: ClassVar = Type.REJECT
+    reason: Token
+    echo: Token = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report(Control):
+    """What a listener has; keeps it registered. Names as in the statistics."""
+
+    TYPE: ClassVar = Type.REPORT
+    session: Token
+    clock_us: int
+    """The listener's clock, echoed in STATUS to measure the round trip."""
+    ended: bool = False
+    """END was received: it need not be repeated."""
+    expected: int = 0
+    received: int = 0
+    intact: int = 0
+    retransmitted: int = 0
+    rebuilt: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicates: int = 0
+    out_of_order: int = 0
+    underruns: int = 0
+    jitter_ms: float | None = None
+    rtt_ms: float | None = None
+    buffer_s: float | None = None
+    played_s: float = 0.0
+    concealed_s: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Status(Control):
+    """The answer to a REPORT."""
+
+    TYPE: ClassVar = Type.STATUS
+    clock_us: int
+    server_clock_us: int
+    listeners: int
+    position_s: float
+    track: int
+    title: Text
+    artist: Text | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class End(Control):
+    """Nothing follows `last_sequence` (None: nothing was sent). The header has the end's time."""
+
+    TYPE: ClassVar = Type.END
+    last_sequence: int | None
+    reason: Token
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Goodbye(Report):
+    """I leave, with these final figures. The server answers with a GOODBYE of the session."""
+
+    TYPE: ClassVar = Type.GOODBYE
+
+
+def cut_text(text: str) -> str:
+    """`text` on one line, at most `MAX_TEXT` characters, for a field of a control message."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable if len(printable) <= MAX_TEXT else printable[: MAX_TEXT - 1] + "…"
+
+
+class _Kind(NamedTuple):
+    """A JSON type, and which of its values are taken."""
+
+    type: type
+    takes: Callable[[Any], object]
+
+
+def _kinds(content: type[Control]) -> dict[str, tuple[tuple[_Kind, ...], Any]]:
+    """What each field of `content` takes, and its default."""
+    hints = typing.get_type_hints(content, include_extras=True)
+    kinds = {}
+    for field in dataclasses.fields(content):
+        hint = hints[field.name]
+        is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        alternatives = typing.get_args(hint) if is_union else (hint,)
+        kinds[field.name] = (tuple(_kind(one) for one in alternatives), field.default)
+    return kinds
+
+
+def _kind(hint: Any) -> _Kind:
+    base, *bounds = typing.get_args(hint) or (hint,)
+    if base is str:
+        return _Kind(str, bounds[0].fullmatch)
+    if base is int:
+        # Below 2**53, so that every JSON reader has the same number.
+        return _Kind(int, lambda value: 0 <= value < 1 << 53)
+    if base is float:
+        least = bounds[0] if bounds else 0.0
+        return _Kind(float, lambda value: least <= value < 1e15)
+    assert base in (bool, type(None)), hint
+    return _Kind(base, lambda value: True)
+
+
+_FIELDS: dict[type[Control], dict[str, tuple[tuple[_Kind, ...], Any]]] = {
+    content: _kinds(content)
+    for content in (Connect, Challenge, Accept, Reject, Report, Status, End, Goodbye)
+}
+
+
+def _checked(name: str, value: object, kinds: tuple[_Kind, ...]) -> object:
+    """`value` if one of `kinds` takes it, else MessageError."""
+    # The type itself, as a bool is an int to `isinstance`.
+    given = type(value)
+    for kind, takes in kinds:
+        if given is kind and takes(value):
+            return value
+        # JSON has one type of number, and many write 2.0 as 2.
+        if given is int and kind is float and takes(value):
+            return float(typing.cast(int, value))
+    raise MessageError(f"{name} does not take this {given.__name__}")
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    if len(data) > MAX_CONTROL_BYTES:
+        raise MessageError(f"{len(data)} bytes are too many")
+    try:
+        content = json.loads(
+            data.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_without_duplicates,
+        )
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise MessageError("not a JSON object")
+    return content
+
+
+def _refuse_constant(name: str) -> float:
+    raise MessageError(f"{name} is no number")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Which of two equal names counts is up to each reader (RFC 8259 section 4).
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise MessageError("a name comes twice")
+    return content
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    """Seconds as milliseconds with three decimals, for a report; None stays None."""
+    return None if seconds is None or not math.isfinite(seconds) else round(seconds * 1e3, 3)

@@ -1,0 +1,24 @@
+"""What holds for every test: it leaves no thread and no process behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """A test ends what it has started."""
+    threads, processes = set(threading.enumerate()), children()
+    yield
+    assert set(threading.enumerate()) <= threads, "the test has left a thread behind"
+    assert children() <= processes, "the test has left a process behind"
+
+
+def children() -> set[str]:
+    """The processes that this one has started, by number. Empty where there is no /proc."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}

@@ -1,0 +1,576 @@
+"""The codec, against bytes written out by hand from `docs/wire.md`, and against anything at all."""
+
+import dataclasses
+import json
+import math
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from message import (
+    CONNECT_BYTES,
+    HEADER_BYTES,
+    MAX_CONTROL_BYTES,
+    MAX_TEXT,
+    Accept,
+    Challenge,
+    Connect,
+    Control,
+    End,
+    Goodbye,
+    Message,
+    MessageError,
+    Reject,
+    Report,
+    Status,
+    Type,
+    VersionError,
+    cut_text,
+    milliseconds,
+)
+
+# Another value in each byte, so that nothing can change places unseen.
+AUDIO = Message(
+    sequence=0x0102030405060708,
+    type=Type.AUDIO,
+    data=b"\xff\xfbabc",
+    stream=0xF1F2F3F4,
+    media_time_us=0x1112131415161718,
+    track=0x2122,
+    skip_samples=0x3132,
+    discard_samples=0x4142,
+)
+AUDIO_BYTES = bytes.fromhex(
+    "b53a 01 05 0005 2122 3132 4142 f1f2f3f4 0102030405060708 1112131415161718 fffb616263"
+)
+NO_DATA_BYTES = AUDIO_BYTES[:4] + bytes(2) + AUDIO_BYTES[6:32]
+
+REPORT_FIELDS: dict[str, object] = {
+    "session": "session-1",
+    "clock_us": 1,
+    "ended": True,
+    "expected": 2,
+    "received": 3,
+    "intact": 4,
+    "retransmitted": 5,
+    "rebuilt": 6,
+    "lost": 7,
+    "late": 8,
+    "duplicates": 9,
+    "out_of_order": 10,
+    "underruns": 11,
+    "jitter_ms": 12.5,
+    "rtt_ms": 13.5,
+    "buffer_s": 14.5,
+    "played_s": 15.5,
+    "concealed_s": 16.5,
+}
+REPORT_DATA = (
+    b'{"session":"session-1","clock_us":1,"ended":true,"expected":2,"received":3,"intact":4,'
+    b'"retransmitted":5,"rebuilt":6,"lost":7,"late":8,"duplicates":9,"out_of_order":10,'
+    b'"underruns":11,"jitter_ms":12.5,"rtt_ms":13.5,"buffer_s":14.5,"played_s":15.5,'
+    b'"concealed_s":16.5}'
+)
+ACCEPT_FIELDS: dict[str, object] = {
+    "nonce": "nonce-1",
+    "session": "session-1",
+    "first_sequence": 1,
+    "first_time_us": 2,
+    "live_time_us": 3,
+    "burst_s": 4.5,
+    "timeout_s": 5.5,
+    "speed": 6.5,
+    "title": 'Größe "ж" 😀',
+    "artist": "Artist",
+    "duration_s": 7.5,
+    "frame_rate_hz": 8,
+    "channels": 9,
+    "bit_rate_bps": 10,
+}
+ACCEPT_DATA = (
+    '{"nonce":"nonce-1","session":"session-1","first_sequence":1,"first_time_us":2,'
+    '"live_time_us":3,"burst_s":4.5,"timeout_s":5.5,"speed":6.5,'
+    '"title":"Größe \\"ж\\" 😀","artist":"Artist","duration_s":7.5,"frame_rate_hz":8,'
+    '"channels":9,"bit_rate_bps":10}'
+).encode()
+STATUS_FIELDS: dict[str, object] = {
+    "clock_us": 1,
+    "server_clock_us": 2,
+    "listeners": 3,
+    "position_s": 4.5,
+    "track": 5,
+    "title": "Title",
+    "artist": "Artist",
+}
+STATUS_DATA = (
+    b'{"clock_us":1,"server_clock_us":2,"listeners":3,"position_s":4.5,"track":5,'
+    b'"title":"Title","artist":"Artist"}'
+)
+
+
+class Golden(NamedTuple):
+    """A control message: its number, its class, and its fields as values and as bytes."""
+
+    number: int
+    control: type[Control]
+    fields: dict[str, object]
+    data: bytes
+
+    def read(self, **values: object) -> dict[str, object]:
+        """What is read from this message, with `values` in the place of some fields."""
+        return self.read_text(json.dumps({**self.fields, **values}))
+
+    def read_text(self, data: bytes | str) -> dict[str, object]:
+        data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        return dataclasses.asdict(self.control.from_message(Message(0, self.number, data)))
+
+    def with_literals(self, literals: list[str]) -> Iterator[tuple[str, str, str]]:
+        """The message with each field in turn written like each of `literals`."""
+        for field in self.fields:
+            text = json.dumps({**self.fields, field: "@"})
+            for literal in literals:
+                yield field, literal, text.replace('"@"', literal)
+
+
+GOLDEN = [
+    Golden(1, Connect, {"nonce": "n", "cookie": "c"}, b'{"nonce":"n","cookie":"c"}'),
+    Golden(2, Challenge, {"nonce": "n", "cookie": "c"}, b'{"nonce":"n","cookie":"c"}'),
+    Golden(3, Accept, ACCEPT_FIELDS, ACCEPT_DATA),
+    Golden(4, Reject, {"reason": "full", "echo": "n"}, b'{"reason":"full","echo":"n"}'),
+    Golden(6, Report, REPORT_FIELDS, REPORT_DATA),
+    Golden(7, Status, STATUS_FIELDS, STATUS_DATA),
+    Golden(8, End, {"last_sequence": 1, "reason": "r"}, b'{"last_sequence":1,"reason":"r"}'),
+    Golden(9, Goodbye, REPORT_FIELDS, REPORT_DATA),
+]
+
+DEFAULTS: dict[type[Control], dict[str, object]] = {
+    Connect: {"cookie": ""},
+    Reject: {"echo": ""},
+    Report: {
+        "ended": False,
+        **dict.fromkeys(("jitter_ms", "rtt_ms", "buffer_s")),
+        **dict.fromkeys(("expected", "received", "intact", "retransmitted", "rebuilt"), 0),
+        **dict.fromkeys(("lost", "late", "duplicates", "out_of_order", "underruns"), 0),
+        **dict.fromkeys(("played_s", "concealed_s"), 0.0),
+    },
+}
+DEFAULTS[Goodbye] = DEFAULTS[Report]
+
+# What each field takes, by its name: the same in every message. All others are integers.
+TOKENS = {"nonce", "cookie", "session", "reason", "echo"}
+TEXTS = {"title", "artist"}
+POSITIVES = {"timeout_s", "speed"}
+NUMBERS = {
+    *("burst_s", "duration_s", "jitter_ms", "rtt_ms", "buffer_s"),
+    *("played_s", "concealed_s", "position_s"),
+}
+BOOLEANS = {"ended"}
+NULLABLE = {
+    *("artist", "duration_s", "bit_rate_bps", "jitter_ms", "rtt_ms", "buffer_s"),
+    "last_sequence",
+}
+
+NESTED: list[object] = [[], {}, [1], {"a": 1}]
+LONE_SURROGATES = ["\ud800", "\udfff", "a\udc80b", "\ude00\ud83d"]
+
+
+def wrong_values(field: str) -> list[object]:
+    """What `field` must not hold."""
+    wrong = NESTED if field in NULLABLE else [None, *NESTED]
+    if field in TOKENS:
+        return [*wrong, 1, 1.5, True, "x" * 33, "a b", 'a"', "é", "a\n", *LONE_SURROGATES]
+    if field in TEXTS:
+        return [*wrong, 1, 1.5, True, "x" * (MAX_TEXT + 1), "a\n", "\x1b[2J", *LONE_SURROGATES]
+    if field in BOOLEANS:
+        return [*wrong, 0, 1, 1.0, "true", ""]
+    if field in POSITIVES:
+        return [*wrong, "1", "", True, False, 0, 0.0, 5e-324, 0.0009, -1, -1.5, 1e15, 10**15]
+    if field in NUMBERS:
+        return [*wrong, "1", "", True, False, -1, -1.5, -5e-324, 1e15, 10**15, 10**200]
+    return [*wrong, "1", "", True, False, 1.0, 1.5, -1, -(2**53), 2**53, 2**64, 10**200]
+
+
+def is_refused(golden: Golden, data: bytes | str) -> bool:
+    """Whether reading `data` raises MessageError; whatever else it raises is raised."""
+    try:
+        golden.read_text(data)
+    except MessageError:
+        return True
+    return False
+
+
+def make(control: Callable[..., Control], fields: dict[str, object]) -> Control:
+    return control(**fields)
+
+
+each_control = pytest.mark.parametrize("golden", GOLDEN, ids=lambda one: one.control.__name__)
+
+
+# The header.
+
+
+def test_message_packs_to_the_golden_bytes() -> None:
+    assert AUDIO.pack() == AUDIO_BYTES
+
+
+def test_golden_bytes_unpack_to_the_message() -> None:
+    assert Message.unpack(AUDIO_BYTES) == AUDIO
+
+
+def test_message_without_data_packs_and_unpacks() -> None:
+    assert AUDIO._replace(data=b"").pack() == NO_DATA_BYTES
+    assert Message.unpack(NO_DATA_BYTES) == AUDIO._replace(data=b"")
+
+
+@pytest.mark.parametrize("length", range(len(AUDIO_BYTES)))
+def test_every_truncation_is_refused_and_never_taken_for_another_version(length: int) -> None:
+    with pytest.raises(MessageError) as caught:
+        Message.unpack(AUDIO_BYTES[:length])
+    assert not isinstance(caught.value, VersionError)
+
+
+@pytest.mark.parametrize("padding", [b"\0", bytes(1200), b"\xff", b"]}", AUDIO_BYTES])
+def test_what_follows_the_data_is_ignored(padding: bytes) -> None:
+    assert Message.unpack(AUDIO_BYTES + padding) == AUDIO
+    assert Message.unpack(NO_DATA_BYTES + padding) == AUDIO._replace(data=b"")
+
+
+def test_pack_pads_with_zeros_to_a_size_and_never_shortens() -> None:
+    assert AUDIO.pack(40) == AUDIO_BYTES + bytes(3)
+    assert AUDIO.pack(37) == AUDIO.pack(36) == AUDIO.pack(0) == AUDIO_BYTES
+
+
+@pytest.mark.parametrize("bit", range(16))
+def test_a_datagram_without_the_magic_is_refused(bit: int) -> None:
+    stray = bytearray(AUDIO_BYTES)
+    stray[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(MessageError, match="not a message"):
+        Message.unpack(bytes(stray))
+
+
+@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("rest", [b"", b"\xff", AUDIO_BYTES[4:], bytes(1400)])
+def test_another_version_is_told_with_its_type_whatever_follows(version: int, rest: bytes) -> None:
+    with pytest.raises(VersionError) as caught:
+        Message.unpack(b"\xb5\x3a" + bytes([version, 200]) + rest)
+    assert (caught.value.version, caught.value.type) == (version, 200)
+    assert isinstance(caught.value, MessageError)
+
+
+@pytest.mark.parametrize("number", [0, 12, 255])
+def test_an_unknown_type_survives(number: int) -> None:
+    unknown = AUDIO._replace(type=number)
+    assert Message.unpack(unknown.pack()) == unknown
+
+
+def test_the_last_sequence_of_64_bits_packs_and_the_one_after_it_does_not_wrap() -> None:
+    last = AUDIO._replace(sequence=2**64 - 1)
+    assert last.pack()[16:24] == b"\xff" * 8
+    assert Message.unpack(last.pack()) == last
+    with pytest.raises(struct.error):
+        AUDIO._replace(sequence=2**64).pack()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        AUDIO._replace(sequence=-1),
+        AUDIO._replace(type=256),
+        AUDIO._replace(data=bytes(65_536)),
+        AUDIO._replace(stream=2**32),
+        AUDIO._replace(media_time_us=-1),
+        AUDIO._replace(media_time_us=2**64),
+        AUDIO._replace(skip_samples=65_536),
+        AUDIO._replace(discard_samples=65_536),
+    ],
+)
+def test_a_field_that_does_not_fit_is_not_packed(wrong: Message) -> None:
+    with pytest.raises(struct.error):
+        wrong.pack()
+
+
+def test_track_numbers_go_on_from_0_after_65535() -> None:
+    assert AUDIO._replace(track=65_535).pack()[6:8] == b"\xff\xff"
+    assert AUDIO._replace(track=65_536).pack()[6:8] == b"\0\0"
+    assert AUDIO._replace(track=65_537).pack()[6:8] == b"\0\1"
+
+
+# Control messages.
+
+
+@each_control
+def test_control_message_has_the_golden_data_and_type(golden: Golden) -> None:
+    content = make(golden.control, golden.fields)
+    written = content.to_message(7, stream=8, media_time_us=9, track=10)
+    assert written == Message(7, golden.number, golden.data, stream=8, media_time_us=9, track=10)
+
+
+@each_control
+def test_golden_data_is_read_into_the_control_message(golden: Golden) -> None:
+    content = golden.control.from_message(Message(0, golden.number, golden.data))
+    assert content == make(golden.control, golden.fields)
+    assert type(content) is golden.control
+
+
+@each_control
+def test_fields_are_read_in_any_order_with_spaces_and_escapes(golden: Golden) -> None:
+    text = json.dumps(dict(reversed(golden.fields.items())), indent=1)
+    assert golden.read_text(text) == golden.fields
+
+
+@each_control
+def test_unknown_fields_are_ignored_whatever_they_hold(golden: Golden) -> None:
+    values: list[object] = [
+        *(None, True, -1, 1e300, 2**70, "x" * 100, "\ud800", "\x1b", [[]], {"nonce": [1]}),
+    ]
+    for value in values:
+        assert golden.read(unknown=value) == golden.fields
+
+
+@each_control
+def test_null_is_read_only_where_a_value_may_be_unknown(golden: Golden) -> None:
+    for field in NULLABLE & set(golden.fields):
+        assert golden.read(**{field: None}) == {**golden.fields, field: None}
+
+
+@each_control
+def test_a_missing_field_is_refused_unless_it_has_a_default(golden: Golden) -> None:
+    defaults = DEFAULTS.get(golden.control, {})
+    for field in golden.fields:
+        rest = {name: value for name, value in golden.fields.items() if name != field}
+        if field in defaults:
+            assert golden.read_text(json.dumps(rest)) == {**rest, field: defaults[field]}
+        else:
+            with pytest.raises(MessageError, match=field):
+                golden.read_text(json.dumps(rest))
+
+
+@each_control
+def test_a_field_of_another_type_or_out_of_bounds_is_refused(golden: Golden) -> None:
+    for field in golden.fields:
+        for value in wrong_values(field):
+            with pytest.raises(MessageError, match=field):
+                golden.read(**{field: value})
+
+
+@each_control
+def test_a_literal_that_no_field_takes_is_refused(golden: Golden) -> None:
+    literals = [
+        *("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 200, "-" + "9" * 200),
+        *("[" * 200 + "]" * 200, '{"a":' * 40 + "1" + "}" * 40, "[" * 1100),
+        *('"\\ud800"', '"\\udfff\\ud800"', "'x'", "01", "1.", "+1", "0x1", "nul", ""),
+    ]
+    cases = list(golden.with_literals(literals))
+    assert [case for case in cases if not is_refused(golden, case[2])] == []
+
+
+@each_control
+def test_a_field_that_comes_twice_is_refused(golden: Golden) -> None:
+    for field, value in golden.fields.items():
+        again = f', "{field}": {json.dumps(value)}}}'
+        with pytest.raises(MessageError, match="twice"):
+            golden.read_text(json.dumps(golden.fields)[:-1] + again)
+
+
+@pytest.mark.parametrize(
+    "literal", ["NaN", "-Infinity", '{"a": 1, "a": 1}', '[{"a": 1, "a": 2}]', "[" * 900]
+)
+def test_what_is_not_plain_json_is_refused_in_an_unknown_field_too(literal: str) -> None:
+    assert is_refused(GOLDEN[3], f'{{"reason": "full", "unknown": {literal}}}')
+
+
+@each_control
+def test_data_that_is_not_a_json_object_is_refused(golden: Golden) -> None:
+    wrong = [
+        *(b"", b" ", b"\0", b"null", b"true", b"1", b'"nonce"', b"[]", b"[{}]", b"{", b"{}{}"),
+        *(b"{}\0", b"{},", b'{"nonce"}', b'{"nonce":}', b"{nonce:1}", b"{'nonce':1}", b"{} x"),
+        *(b"\xff", b"\xed\xa0\x80", b'{"\xc3":1}', b"9" * 1100, b"9" * 60_000),
+        *(b"[" * 1100, b'{"a":' * 230, b"[" * 580 + b"]" * 580, b"[" * 60_000),
+        *(b"\xef\xbb\xbf" + golden.data, golden.data.decode().encode("utf-16")),
+        *(golden.data + more for more in (b"\0", b",", b"{}", golden.data)),
+        *(golden.data[:length] for length in range(len(golden.data))),
+    ]
+    assert [data for data in wrong if not is_refused(golden, data)] == []
+
+
+@each_control
+def test_data_longer_than_any_control_message_is_refused(golden: Golden) -> None:
+    assert golden.read_text(golden.data.ljust(MAX_CONTROL_BYTES)) == golden.fields
+    with pytest.raises(MessageError, match="too many"):
+        golden.read_text(golden.data.ljust(MAX_CONTROL_BYTES + 1))
+
+
+def test_a_whole_number_is_read_as_a_float_where_a_fraction_is_meant() -> None:
+    content = Report.from_message(Message(0, 6, b'{"session":"s","clock_us":1,"played_s":2}'))
+    assert (content.played_s, type(content.played_s)) == (2.0, float)
+    assert type(content.clock_us) is int
+
+
+def test_values_at_their_bounds_are_taken() -> None:
+    values = {"clock_us": 2**53 - 1, "listeners": 0, "position_s": 1e15 - 1, "title": "é" * 80}
+    assert GOLDEN[5].read(**values) == {**STATUS_FIELDS, **values}
+    values = {"session": "A" * 32, "speed": 0.001, "burst_s": 0.0, "title": "\u2028\u00a0~"}
+    assert GOLDEN[2].read(**values) == {**ACCEPT_FIELDS, **values}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_json_does_not_have_are_not_written(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        Report(session="s", clock_us=1, played_s=value).to_message()
+
+
+def test_half_a_surrogate_pair_in_a_title_is_written_as_a_question_mark() -> None:
+    written = make(Status, {**STATUS_FIELDS, "title": "a\ud800b"}).to_message()
+    assert Status.from_message(written).title == "a?b"
+
+
+# Sizes.
+
+LONGEST_TOKEN = "z" * 32
+LARGEST_INTEGER = 2**53 - 1
+LONGEST_NUMBER = 1.2345678901234567e-100
+LONGEST_POSITIVE = 0.0012345678901234567
+
+
+def longest(golden: Golden, text: str) -> Control:
+    """The message of this class that takes most bytes, with `text` in its texts."""
+    values: dict[str, object] = dict.fromkeys(golden.fields, LARGEST_INTEGER)
+    for names, value in (
+        (TOKENS, LONGEST_TOKEN),
+        (TEXTS, text),
+        (POSITIVES, LONGEST_POSITIVE),
+        (NUMBERS, LONGEST_NUMBER),
+        (BOOLEANS, False),
+    ):
+        values.update(dict.fromkeys(names & set(golden.fields), value))
+    return make(golden.control, values)
+
+
+@each_control
+@pytest.mark.parametrize("character", ["😀", '"', "\\"], ids=["four bytes", "quote", "backslash"])
+def test_the_longest_control_message_fits_the_smallest_path(golden: Golden, character: str) -> None:
+    content = longest(golden, character * MAX_TEXT)
+    written = content.to_message()
+    assert len(written.data) <= MAX_CONTROL_BYTES
+    assert len(written.pack()) <= MAX_CONTROL_BYTES + HEADER_BYTES == CONNECT_BYTES == 1200
+    assert golden.control.from_message(written) == content
+
+
+def test_challenge_and_reject_are_never_longer_than_what_they_answer() -> None:
+    connect, challenge, _, reject, report, *_ = (
+        len(longest(golden, "").to_message().pack()) for golden in GOLDEN
+    )
+    assert connect < CONNECT_BYTES
+    assert max(challenge, reject) < CONNECT_BYTES
+    assert reject < len(Report(session=LONGEST_TOKEN, clock_us=0).to_message().pack()) < report
+
+
+# Anything at all.
+
+# The same examples each time, and no fault if the machine is busy with something else.
+ANYTHING = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+headers = st.tuples(
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 255),
+    st.binary(max_size=200),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**16 - 1),
+    st.integers(0, 2**16 - 1),
+    st.integers(0, 2**16 - 1),
+).map(Message._make)
+
+any_text = st.text(st.characters(codec=None), max_size=100)
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=5,
+)
+any_fields = st.dictionaries(
+    st.sampled_from(sorted({field for golden in GOLDEN for field in golden.fields})), any_json
+)
+
+
+@ANYTHING
+@given(headers, st.binary(max_size=50))
+def test_every_message_is_unpacked_as_it_was_packed(whole: Message, padding: bytes) -> None:
+    assert Message.unpack(whole.pack() + padding) == whole
+    assert Message.unpack(whole.pack(300)) == whole
+
+
+@ANYTHING
+@given(st.binary() | st.binary().map(lambda rest: b"\xb5\x3a\x01" + rest))
+def test_unpacking_any_bytes_raises_nothing_but_message_error(datagram: bytes) -> None:
+    try:
+        unpacked = Message.unpack(datagram)
+    except MessageError:
+        return
+    assert datagram.startswith(unpacked.pack())
+
+
+def read_if_taken(golden: Golden, data: bytes) -> None:
+    """Reading raises nothing but MessageError, and what is read can be written again."""
+    try:
+        content = golden.control.from_message(Message(0, golden.number, data))
+    except MessageError:
+        return
+    assert golden.control.from_message(content.to_message()) == content
+
+
+@each_control
+@ANYTHING
+@given(st.binary(max_size=200) | any_json.map(lambda value: json.dumps(value).encode()))
+def test_reading_any_data_raises_nothing_but_message_error(golden: Golden, data: bytes) -> None:
+    read_if_taken(golden, data)
+
+
+@each_control
+@ANYTHING
+@given(any_fields)
+def test_reading_any_values_raises_nothing_and_what_is_taken_can_be_written(
+    golden: Golden, values: dict[str, object]
+) -> None:
+    content = {**golden.fields, **values}
+    read_if_taken(golden, json.dumps(content).encode())
+    read_if_taken(golden, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+# Texts and numbers on their way in.
+
+
+@ANYTHING
+@given(any_text)
+@example("\ud800" * 100)
+@example("\x1b[2J\n\0\x7f\x85\u2028\u202e")
+def test_any_text_is_cut_to_one_that_a_message_carries_unchanged(text: str) -> None:
+    cut = cut_text(text)
+    assert len(cut) == min(len(text), MAX_TEXT)
+    written = make(Status, {**STATUS_FIELDS, "title": cut}).to_message()
+    assert Status.from_message(written).title == cut
+    assert len(cut.splitlines()) <= 1
+
+
+def test_a_text_is_cut_only_if_it_is_too_long_and_shows_it() -> None:
+    assert cut_text("Größe ж 😀" + "x" * (MAX_TEXT - 9)) == "Größe ж 😀" + "x" * (MAX_TEXT - 9)
+    assert cut_text("x" * (MAX_TEXT + 1)) == "x" * (MAX_TEXT - 1) + "…"
+    assert cut_text("a\nb\x1b[2J") == "a b [2J"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(None, None), (math.nan, None), (math.inf, None), (0.0, 0.0), (0.0123456, 12.346)],
+)
+def test_milliseconds_has_three_decimals_and_keeps_what_is_unknown(
+    seconds: float | None, expected: float | None
+) -> None:
+    assert milliseconds(seconds) == expected
