@@ -1,0 +1,94 @@
+"""The server's command line. The names are a contract that scripts rely on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from shell.arguments import Parser, add_common, integer, number, port
+
+_EXAMPLES = """examples:
+  server.py song.mp3 4501                      to whoever connects, from the first listener on
+  server.py --loop --wait-for 0 *.mp3 4501     a radio station that never stops
+  server.py --interval 0.5 song.mp3 4501       send twice a second, for very many listeners
+"""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options that were typed; leaves with one line and status 2 if they make no sense."""
+    parser = _parser()
+    options = parser.parse_intermixed_args(arguments)
+    if options.wait_for > options.max_clients:
+        parser.error(
+            f"--wait-for {options.wait_for} can never be reached"
+            f" with --max-clients {options.max_clients}"
+        )
+    return options
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="server.py",
+        description="Broadcast MP3 over UDP, live, to many listeners.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="MP3, or whatever else FFmpeg reads, in order")
+    add("port", type=port, metavar="PORT", help="UDP port to listen on; 0 takes a free one")
+    add(
+        "--host",
+        metavar="ADDRESS",
+        help="address to listen on (default: every one, IPv4 and IPv6)",
+    )
+    add(
+        "--interval",
+        type=number(0.001, 60, "seconds"),
+        metavar="SECONDS",
+        help="time between sends (default: each datagram at its own time)",
+    )
+    add(
+        "--max-clients",
+        type=integer(1, 1_000_000, "a number of listeners"),
+        default=64,
+        metavar="N",
+        help="capacity: listeners at one time (default: %(default)s)",
+    )
+    add(
+        "--wait-for",
+        type=integer(0, 1_000_000, "a number of listeners"),
+        default=1,
+        metavar="N",
+        help="start when N listeners are registered (default: %(default)s; 0 starts at once)",
+    )
+    add(
+        "--burst",
+        type=number(0, 60, "seconds"),
+        default=1.0,
+        metavar="SECONDS",
+        help="how far ahead of real time a listener is filled, in seconds (default: %(default)s)",
+    )
+    add(
+        "--mtu",
+        type=integer(576, 65_535, "bytes"),
+        default=1400,
+        metavar="BYTES",
+        help="largest IP packet, in bytes (default: %(default)s)",
+    )
+    add(
+        "--timeout",
+        type=number(0.1, 3600, "seconds"),
+        default=5.0,
+        metavar="SECONDS",
+        help="a listener silent for so many seconds loses its slot (default: %(default)s)",
+    )
+    add("--loop", action="store_true", help="start again at the end")
+    add(
+        "--speed",
+        type=number(0.01, 100_000, "a factor"),
+        default=1.0,
+        metavar="X",
+        help="X times real time, for tests and copies (default: %(default)s)",
+    )
+    add_common(parser, "logs/server.log")
+    return parser

@@ -1,0 +1,64 @@
+"""The server's numbers as words: a live line, and the table at the end. Pure."""
+
+from __future__ import annotations
+
+from broadcasting.broadcast import BroadcastSnapshot, Departed
+from shell.text import clock, milliseconds
+from wire.address import address_text
+
+Row = tuple[str, str, str]
+
+
+def live_text(now: BroadcastSnapshot) -> str:
+    """One line: where the stream is, who listens, how it goes."""
+    if not now.started:
+        return f"waiting for listeners: {now.listeners} registered"
+    # The title may be longer than the terminal is wide.
+    parts = [
+        f"{clock(now.position_s)} of {clock(now.duration_s)}",
+        f"{now.listeners} listener{'' if now.listeners == 1 else 's'}",
+        f"{now.lost} lost",
+        f"jitter {milliseconds(now.jitter_ms)}",
+        "ending" if now.closing else now.title,
+    ]
+    return " · ".join(parts)
+
+
+def summary(end: BroadcastSnapshot) -> list[Row]:
+    """The table of the whole run."""
+    count = end.statistics
+    refused = ", ".join(f"{n} {reason}" for reason, n in sorted(count.rejected.items()))
+    return [
+        ("played", clock(end.position_s), f"of {clock(end.duration_s)}"),
+        ("messages", str(count.messages), f"{count.audio_bytes:,} bytes of MP3"),
+        ("datagrams sent", str(count.datagrams), "audio, to all listeners together"),
+        ("not sent", str(count.unsent), "the system would not take them"),
+        ("listeners", str(count.accepted), f"at most {count.listeners_peak} at one time"),
+        ("refused", str(count.rejected.total()), refused),
+        ("silent", str(count.expired), "lost their slot"),
+        ("malformed", str(count.malformed), f"datagrams, and {count.ignored} of no use here"),
+        ("skipped files", str(count.skipped_files), ""),
+        (
+            "lateness of sends",
+            milliseconds(end.lateness_p50_ms),
+            f"median; 99 % within {milliseconds(end.lateness_p99_ms)},"
+            f" worst {milliseconds(end.lateness_max_ms)}",
+        ),
+    ]
+
+
+def listener_text(one: Departed) -> str:
+    """What one listener said of itself last."""
+    time_s = one.left_at - one.joined_at
+    who = f"{address_text(one.address)} ({one.how}, {clock(time_s)})"
+    report = one.report
+    if report is None:
+        return f"{who}: no report"
+    return (
+        f"{who}: expected {report.expected}, intact {report.intact},"
+        f" retransmitted {report.retransmitted}, rebuilt {report.rebuilt}, lost {report.lost},"
+        f" late {report.late}, duplicates {report.duplicates},"
+        f" out of order {report.out_of_order}, underruns {report.underruns},"
+        f" played {report.played_s:.1f} s, concealed {report.concealed_s:.1f} s,"
+        f" jitter {milliseconds(report.jitter_ms)}, RTT {milliseconds(report.rtt_ms)}"
+    )

@@ -1,0 +1,53 @@
+"""What was sent lately, for those who join late: a ring bounded in time and in bytes.
+
+Messages come in order of sequence. The oldest leave when a newer one makes the ring longer than
+`span_s` of media, or heavier than `MAX_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+MAX_BYTES = 32 << 20
+"""At 320 kbit/s more than ten minutes: a guard for odd settings, not a limit to be met."""
+
+
+class Sent(NamedTuple):
+    """A message as it went out, and when it was due."""
+
+    sequence: int
+    due: float
+    media_time_us: int
+    end_time_us: int
+    datagram: bytes
+
+
+class History:
+    """The last `span_s` seconds of media that were sent."""
+
+    def __init__(self, span_s: float) -> None:
+        self._span_us = round(span_s * 1e6)
+        self._ring: deque[Sent] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+    def append(self, sent: Sent) -> None:
+        """Keep `sent`, the newest, and let go of what is too old."""
+        self._ring.append(sent)
+        self._bytes += len(sent.datagram)
+        while (
+            self._bytes > MAX_BYTES or self._ring[0].end_time_us < sent.end_time_us - self._span_us
+        ):
+            self._bytes -= len(self._ring.popleft().datagram)
+
+    def since(self, media_time_us: int) -> list[Sent]:
+        """What reaches beyond `media_time_us`, oldest first."""
+        found: deque[Sent] = deque()
+        for sent in reversed(self._ring):
+            if sent.end_time_us <= media_time_us:
+                break
+            found.appendleft(sent)
+        return list(found)

@@ -1,0 +1,94 @@
+"""Who is registered: admission up to a capacity, and expiry of those who fall silent.
+
+A listener is an address and a port. The registry knows no datagram and no clock: `now` is an
+argument. It holds at most `capacity` listeners.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from message import Report
+from wire.address import Address
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Listener:
+    """One registered listener, and what it said of itself last."""
+
+    address: Address
+    nonce: str
+    session: str
+    joined_at: float
+    heard_at: float
+    first_sequence: int
+    first_time_us: int
+    live_time_us: int
+    report: Report | None = None
+    end_acknowledged: bool = False
+
+
+class Registry:
+    """The listeners by address, the one silent for longest first."""
+
+    def __init__(self, capacity: int, timeout_s: float) -> None:
+        self.capacity = capacity
+        self.timeout_s = timeout_s
+        self._listeners: OrderedDict[Address, Listener] = OrderedDict()
+        self._addresses: tuple[Address, ...] | None = ()
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(self._listeners.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every slot is taken."""
+        return len(self._listeners) >= self.capacity
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Every listener's address; the same tuple until somebody joins or leaves."""
+        if self._addresses is None:
+            self._addresses = tuple(self._listeners)
+        return self._addresses
+
+    def at(self, address: Address) -> Listener | None:
+        """The listener at `address`, if one is registered there."""
+        return self._listeners.get(address)
+
+    def add(self, listener: Listener) -> None:
+        """Register `listener`; the caller has seen that there is room."""
+        assert not self.is_full
+        assert listener.address not in self._listeners
+        self._listeners[listener.address] = listener
+        self._addresses = None
+
+    def remove(self, listener: Listener) -> None:
+        """Free the slot of `listener` at once."""
+        del self._listeners[listener.address]
+        self._addresses = None
+
+    def heard(self, listener: Listener, now: float) -> None:
+        """`listener` has been heard: its time runs anew."""
+        listener.heard_at = now
+        self._listeners.move_to_end(listener.address)
+
+    def silent(self, now: float) -> list[Listener]:
+        """Those who have said nothing for `timeout_s`; they are still registered."""
+        silent = []
+        for listener in self._listeners.values():
+            if now < listener.heard_at + self.timeout_s:
+                break
+            silent.append(listener)
+        return silent
+
+    def next_expiry(self) -> float | None:
+        """When the next listener would be silent for too long."""
+        for listener in self._listeners.values():
+            return listener.heard_at + self.timeout_s
+        return None

@@ -1,0 +1,72 @@
+"""What the server counts. Every number has one definition, written where it stands.
+
+The hot path adds to these; `snapshot` copies them, and reading changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+_STEP_S = 0.0001
+_STEPS = 10_000
+
+
+class Lateness:
+    """How late the sends were: a histogram in steps of 0.1 ms up to a second, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (_STEPS + 1)
+        self._total = 0
+        self.max_s: float | None = None
+
+    def add(self, late_s: float) -> None:
+        """One send that happened `late_s` after its deadline."""
+        self._counts[min(_STEPS, max(0, int(late_s / _STEP_S)))] += 1
+        self._total += 1
+        self.max_s = late_s if self.max_s is None else max(self.max_s, late_s)
+
+    def percentile_s(self, percent: float) -> float | None:
+        """The lateness that `percent` of the sends stayed under, to 0.1 ms; None without sends."""
+        if self.max_s is None:
+            return None
+        wanted = self._total * percent / 100
+        seen = 0
+        for step, count in enumerate(self._counts):
+            seen += count
+            if seen >= wanted:
+                # None was later than the latest; beyond the last step only that is known.
+                return self.max_s if step == _STEPS else min((step + 1) * _STEP_S, self.max_s)
+        raise AssertionError("the counts add up to the total")
+
+
+@dataclasses.dataclass(slots=True)
+class ServerStatistics:
+    """Counters of one run of the server."""
+
+    messages: int = 0
+    """AUDIO messages of the stream: each is sent to every listener."""
+    audio_bytes: int = 0
+    """Bytes of MP3 in them."""
+    datagrams: int = 0
+    """AUDIO datagrams handed to the kernel, for all listeners."""
+    unsent: int = 0
+    """AUDIO datagrams that the kernel would not take (buffer full, no route)."""
+    control_received: int = 0
+    """Control messages that were understood."""
+    malformed: int = 0
+    """Datagrams that are no message of this protocol, or have a wrong field."""
+    ignored: int = 0
+    """Messages of an unknown type, or of one that a server does not take."""
+    unproved: int = 0
+    """CONNECTs that were answered with a CHALLENGE."""
+    accepted: int = 0
+    """Registrations."""
+    rejected: Counter[str] = dataclasses.field(default_factory=Counter)
+    """REJECTs by reason."""
+    expired: int = 0
+    """Listeners that lost their slot because they were silent."""
+    listeners_peak: int = 0
+    """Most listeners at one time."""
+    skipped_files: int = 0
+    """Files of the programme that could not be played."""

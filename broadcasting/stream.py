@@ -1,0 +1,126 @@
+"""Segments in, numbered datagrams out when they are due; what was sent is kept for a while.
+
+The stream starts once. Its sequence counts AUDIO messages from 0, its media time runs from 0
+through every track. A little is read ahead of the deadlines, so that a slow disk is not heard.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from broadcasting.history import History, Sent
+from broadcasting.schedule import Schedule
+from broadcasting.source import Segment, Track
+from message import Message, Type
+
+LOOKAHEAD_S = 2.0
+"""Read ahead of the next deadline: opening the next file takes some ten milliseconds, a disk
+that has to spin up more than a second."""
+
+HISTORY_S = 10.0
+"""Kept for repair at the least: far beyond any play-out delay that is still called live."""
+
+
+class Stream:
+    """The one stream of a run of the server. Not thread-safe: the owner holds the lock."""
+
+    def __init__(
+        self, stream_id: int, *, burst_s: float, interval_s: float | None, speed: float
+    ) -> None:
+        self.id = stream_id
+        self.burst_us = round(burst_s * 1e6)
+        self.track: Track | None = None
+        self.next_sequence = 0
+        self.sent_until_us = 0
+        self._options = {"burst_s": burst_s, "interval_s": interval_s, "speed": speed}
+        self._schedule: Schedule | None = None
+        self._history = History(max(HISTORY_S, 2 * burst_s + (interval_s or 0) * speed))
+        self._ahead: deque[Segment] = deque()
+        self._ahead_us = 0
+        self._lookahead_us = round((LOOKAHEAD_S + (interval_s or 0.0)) * max(1.0, speed) * 1e6)
+        self._source_ended = False
+
+    @property
+    def started(self) -> bool:
+        """Whether segments are due at all."""
+        return self._schedule is not None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing is left to send, and nothing will come."""
+        return self._source_ended and not self._ahead
+
+    @property
+    def wants_segment(self) -> bool:
+        """Whether the reader should add the next segment now."""
+        return not self._source_ended and self._ahead_us < self._lookahead_us
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been read ahead."""
+        return not self._ahead
+
+    def add_segment(self, segment: Segment) -> None:
+        """Take the next segment of the source."""
+        self._ahead.append(segment)
+        self._ahead_us += segment.duration_us
+        if self.track is None:
+            self.track = segment.track
+
+    def end_of_source(self) -> None:
+        """No segment follows those already added."""
+        self._source_ended = True
+
+    def cut(self) -> None:
+        """Send nothing more: what was sent last is the end."""
+        self._source_ended = True
+        self._ahead.clear()
+
+    def start(self, now: float) -> None:
+        """From now on segments are due."""
+        assert self._schedule is None, "a stream starts once"
+        self._schedule = Schedule(now, **self._options)  # type: ignore[arg-type]
+
+    def next_due(self) -> float | None:
+        """When the next segment is to be sent; None if there is none, or before the start."""
+        if self._schedule is None or not self._ahead:
+            return None
+        return self._schedule.due(self._ahead[0].media_time_us)
+
+    def take_due(self, now: float) -> list[Sent]:
+        """What is to be sent to every listener now, in order."""
+        due = []
+        while (deadline := self.next_due()) is not None and deadline <= now:
+            due.append(self._number(self._ahead.popleft(), deadline))
+        return due
+
+    def position_s(self, now: float) -> float:
+        """How much media a listener with a full buffer has heard at `now`."""
+        if self._schedule is None:
+            return 0.0
+        return min(self._schedule.position_s(now), self.sent_until_us / 1e6)
+
+    def burst(self, now: float) -> list[Sent]:
+        """What a listener who joins now is sent at once: all that is still to be heard."""
+        live_us = round(self.position_s(now) * 1e6)
+        return self._history.since(max(0, min(live_us, self.sent_until_us - self.burst_us)))
+
+    def _number(self, segment: Segment, due: float) -> Sent:
+        message = Message(
+            self.next_sequence,
+            Type.AUDIO,
+            segment.data,
+            self.id,
+            segment.media_time_us,
+            segment.track.number,
+            segment.skip_samples,
+            segment.discard_samples,
+        )
+        end_us = segment.media_time_us + segment.duration_us
+        sent = Sent(message.sequence, due, segment.media_time_us, end_us, message.pack())
+        self._history.append(sent)
+        self._ahead_us -= segment.duration_us
+        self.next_sequence += 1
+        self.sent_until_us = end_us
+        self.track = segment.track
+        return sent

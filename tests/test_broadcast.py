@@ -1,0 +1,665 @@
+"""The server core alone: datagrams made by hand, and what comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from broadcasting.broadcast import DRAIN_S, END_REPEAT_S, Broadcast, Settings
+from broadcasting.history import Sent
+from broadcasting.source import Segment
+from message import (
+    CONNECT_BYTES,
+    HEADER_BYTES,
+    MAGIC,
+    VERSION,
+    Accept,
+    Challenge,
+    Connect,
+    Control,
+    End,
+    Goodbye,
+    Message,
+    Reject,
+    Report,
+    Status,
+    Type,
+)
+from tests.network import TRACK, client_address, segments
+from wire.address import Address
+
+STREAM = 0xABCDEF
+HERE, THERE, ELSEWHERE = (client_address(number) for number in range(3))
+TIMEOUT_S = 5.0
+
+AnyControl = TypeVar("AnyControl", bound=Control)
+
+
+class Server:
+    """A server core, its programme and its clock."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        programme: Iterator[Segment] | None = None,
+        stream: int = STREAM,
+    ) -> None:
+        self.now = 1000.0
+        self.broadcast: list[Sent] = []
+        self.told: list[tuple[float, Message, Address]] = []
+        self.programme = segments(10_000) if programme is None else programme
+        tokens = itertools.count(1)
+        self.core = Broadcast(
+            settings or Settings(timeout_s=TIMEOUT_S),
+            stream_id=stream,
+            secret=b"secret",
+            token=lambda: f"{next(tokens):032x}",
+        )
+        self._feed()
+
+    def say(self, said: Control | Message | bytes, address: Address = HERE) -> list[Message]:
+        """A datagram comes from `address`; what is answered, all of it to there."""
+        self.core.receive_datagram(datagram(said), address, self.now)
+        answers = self.core.datagrams_to_send(self.now)
+        assert {to for _, to in answers} <= {address}
+        return [Message.unpack(data) for data, _ in answers]
+
+    def addresses(self) -> tuple[Address, ...]:
+        return self.core.addresses
+
+    def connect(self, address: Address = HERE, nonce: str = "nonce") -> list[Message]:
+        """A client proves its address; what is answered to its second CONNECT."""
+        challenge = only(Challenge, self.say(Connect(nonce=nonce), address))
+        return self.say(Connect(nonce=nonce, cookie=challenge.cookie), address)
+
+    def join(self, address: Address = HERE, nonce: str = "nonce") -> Accept:
+        """A client is registered."""
+        return Accept.from_message(self.connect(address, nonce)[0])
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass as the owner does; the core may not ask for more than it needs."""
+        end, asked = self.now + seconds, 0
+        while not self.core.finished(self.now):
+            self._feed()
+            due = self.core.next_due()
+            if due is None or due > end:
+                break
+            asked = asked + 1 if due <= self.now else 0
+            assert asked < 4, "it asks to be called, and nothing comes of it"
+            self.now = max(self.now, due)
+            self.core.on_due(self.now)
+            self.broadcast += self.core.messages_to_broadcast(self.now)
+            for data, address in self.core.datagrams_to_send(self.now):
+                self.told.append((self.now, Message.unpack(data), address))
+        self.now = end
+
+    def wait_and_report(self, seconds: float, session: str, address: Address = HERE) -> None:
+        """Let time pass while a listener reports every second."""
+        for _ in range(round(seconds)):
+            self.wait(1)
+            self.say(report(session), address)
+
+    def _feed(self) -> None:
+        while self.core.wants_segment:
+            segment = next(self.programme, None)
+            if segment is None:
+                self.core.end_of_source()
+            else:
+                self.core.add_segment(segment)
+
+
+def datagram(said: Control | Message | bytes) -> bytes:
+    if isinstance(said, bytes):
+        return said
+    if isinstance(said, Control):
+        said = said.to_message(stream=STREAM)
+    return said.pack(CONNECT_BYTES if said.type == Type.CONNECT else 0)
+
+
+def only(kind: type[AnyControl], messages: list[Message]) -> AnyControl:
+    """The content of the one message that came."""
+    assert [message.type for message in messages] == [kind.TYPE]
+    return kind.from_message(messages[0])
+
+
+def report(session: str, *, ended: bool = False) -> Report:
+    return Report(session=session, clock_us=123, ended=ended)
+
+
+def goodbye(session: str, lost: int = 0) -> Goodbye:
+    return Goodbye(session=session, clock_us=123, lost=lost)
+
+
+# No amplification, no state.
+
+LONGEST = "x" * 32
+
+
+def contents() -> Iterator[bytes]:
+    """Data of every kind of message, as short and as long as it may be, and at fault."""
+    for token in ("", "x", LONGEST):
+        for fields in (
+            {"nonce": token},
+            {"nonce": token, "cookie": token},
+            {"session": token, "clock_us": 0},
+            {"session": token, "clock_us": 2**53 - 1, "ended": True},
+        ):
+            yield json.dumps(fields, separators=(",", ":")).encode()
+        yield report(token).to_message().data
+    yield from (b"", b"{}", b"[]", b"\xff\xfe", b'{"nonce":', b'{"nonce":"\\ud800"}', b"[" * 1100)
+
+
+def shapes() -> Iterator[bytes]:
+    """Datagrams of every type, with all sorts of data, padded or not, and cut short."""
+    for kind, data, stream in itertools.product(range(14), contents(), (STREAM, 0)):
+        message = Message(2**64 - 1, kind, data, stream)
+        for size in (0, CONNECT_BYTES, 65_507):
+            yield message.pack(size)
+    for content in (Connect(nonce="n"), goodbye(LONGEST), report(LONGEST)):
+        whole = content.to_message(stream=STREAM).pack()
+        yield from (whole[:size] for size in range(len(whole)))
+        for version, size in itertools.product((0, VERSION + 1, 255), (4, 40, CONNECT_BYTES)):
+            yield (MAGIC + bytes([version]) + whole[3:]).ljust(size, b"\0")[:size]
+
+
+def test_an_address_without_a_cookie_gets_no_more_than_it_sent_and_makes_no_state() -> None:
+    server = Server()
+    server.join(THERE)
+    server.wait(3)
+    stolen = Connect(nonce="nonce", cookie=server.core._cookies.make(THERE, server.now))
+    before = server.addresses()
+    answered: set[int] = set()
+    for data in [*shapes(), datagram(stolen)]:
+        answers = server.say(data)
+        answered.update(message.type for message in answers)
+        assert len(answers) <= 1
+        assert sum(len(message.pack()) for message in answers) <= len(data)
+        assert server.addresses() == before
+    assert answered == {Type.CHALLENGE, Type.REJECT, Type.GOODBYE}
+    assert not server.core.departed
+
+
+def test_an_answer_of_a_server_is_not_answered_by_itself_or_another_server() -> None:
+    one, other = Server(), Server(stream=STREAM + 1)
+    for data in shapes():
+        for answer in one.say(data):
+            assert one.say(answer.pack()) == other.say(answer.pack()) == []
+
+
+# Registering.
+
+
+def test_a_cookie_registers_the_address_that_it_was_made_for() -> None:
+    server = Server()
+    challenge = only(Challenge, server.say(Connect(nonce="mine")))
+    assert challenge.nonce == "mine"
+    assert server.addresses() == ()
+    (message,) = server.say(Connect(nonce="mine", cookie=challenge.cookie))
+    accept = Accept.from_message(message)
+    assert (accept.nonce, accept.title, message.stream) == ("mine", TRACK.title, STREAM)
+    assert server.addresses() == (HERE,)
+    again = server.say(Connect(nonce="mine", cookie=challenge.cookie), THERE)
+    assert only(Challenge, again).cookie != challenge.cookie
+
+
+def test_a_full_server_refuses_politely_until_a_slot_is_free() -> None:
+    server = Server(Settings(max_clients=2))
+    session = server.join(HERE).session
+    server.join(THERE)
+    reject = only(Reject, server.connect(ELSEWHERE, "mine"))
+    assert (reject.reason, reject.echo) == ("full", "mine")
+    assert server.addresses() == (HERE, THERE)
+    server.say(goodbye(session))
+    server.join(ELSEWHERE, "mine")
+    assert server.addresses() == (THERE, ELSEWHERE)
+    assert server.core.statistics.rejected == {"full": 1}
+    assert server.core.statistics.listeners_peak == 2
+
+
+def test_a_full_server_still_answers_those_who_are_registered() -> None:
+    server = Server(Settings(max_clients=1))
+    assert server.join() == server.join()
+    assert server.join(nonce="another") != server.join()
+
+
+def test_a_server_that_closes_takes_nobody_new() -> None:
+    server = Server()
+    accept = server.join(HERE)
+    server.core.stop(server.now)
+    reject = only(Reject, server.connect(THERE, "mine"))
+    assert (reject.reason, reject.echo) == ("closing", "mine")
+    assert server.join(HERE) == accept
+
+
+@pytest.mark.parametrize("version", [0, VERSION + 1, 255])
+def test_another_version_is_told_so_if_it_wants_to_connect(version: int) -> None:
+    server = Server()
+    for kind in Type:
+        data = bytearray(Message(0, kind).pack(CONNECT_BYTES))
+        data[2] = version
+        answers = server.say(bytes(data))
+        if kind is Type.CONNECT:
+            assert only(Reject, answers) == Reject(reason="version")
+        else:
+            assert answers == []
+    assert server.core.statistics.malformed == len(Type)
+
+
+def test_connecting_again_gives_the_same_accept_and_no_second_burst() -> None:
+    server = Server()
+    server.join(THERE)
+    server.wait(3)
+    accept, *burst = server.connect()
+    assert [message.type for message in burst] == [Type.AUDIO] * len(burst)
+    assert len(burst) > 10
+    server.wait(1)
+    repeated = only(Accept, server.connect())
+    assert repeated == Accept.from_message(accept)
+    assert server.core.statistics.accepted == 2
+
+
+def test_another_run_of_the_client_takes_the_place_of_the_first() -> None:
+    server = Server(Settings(max_clients=1))
+    first = server.join(nonce="first")
+    server.wait(2)
+    second, *burst = server.connect(nonce="second")
+    assert Accept.from_message(second).session != first.session
+    assert burst
+    assert server.addresses() == (HERE,)
+    assert [departed.how for departed in server.core.departed] == ["replaced"]
+    assert only(Reject, server.say(report(first.session))).reason == "session"
+
+
+def test_listeners_behind_one_host_are_told_apart_by_their_ports() -> None:
+    server = Server()
+    first, second = server.join(HERE), server.join(THERE)
+    assert HERE[0] == THERE[0]
+    assert first.session != second.session
+    assert only(Reject, server.say(report(first.session), THERE)).reason == "session"
+    server.say(goodbye(first.session), HERE)
+    assert server.addresses() == (THERE,)
+    assert only(Status, server.say(report(second.session), THERE)).listeners == 1
+
+
+def test_the_longest_texts_and_numbers_fit_an_accept_and_a_status() -> None:
+    track = dataclasses.replace(
+        TRACK, title="𝄞" * 500, artist='"' * 500, bit_rate_bps=2**53 - 1, number=2**53 - 1
+    )
+    segment = dataclasses.replace(next(segments(1)), track=track)
+    settings = Settings(burst_s=1 / 3, timeout_s=1e14 / 3, speed=1e14 / 3, duration_s=1e14 / 3)
+    server = Server(settings, iter([segment]))
+    accept = server.join(nonce=LONGEST)
+    assert accept.title.startswith("𝄞𝄞")
+    assert only(Status, server.say(report(accept.session))).title == accept.title
+
+
+# The stream.
+
+
+def test_the_burst_of_a_late_listener_and_the_stream_meet_without_gap_or_overlap() -> None:
+    server = Server()
+    server.join(THERE)
+    server.wait(7)
+    message, *burst = server.connect()
+    accept = Accept.from_message(message)
+    assert accept.first_sequence == burst[0].sequence
+    assert accept.first_time_us == burst[0].media_time_us
+    assert accept.live_time_us > burst[-1].media_time_us
+    server.wait(1)
+    following = [one for one in server.broadcast if one.sequence > burst[-1].sequence]
+    heard = [message.sequence for message in burst] + [one.sequence for one in following]
+    assert heard == list(range(heard[0], heard[0] + len(heard)))
+    assert following[0].media_time_us == accept.live_time_us
+
+
+def test_what_the_first_listener_is_sent_at_once_is_as_long_as_the_burst() -> None:
+    server = Server(Settings(burst_s=1.5))
+    accept = server.join()
+    assert (accept.first_sequence, accept.first_time_us) == (0, 0)
+    assert accept.live_time_us == 1_500_000
+    server.wait(0)
+    assert server.broadcast[-1].media_time_us <= accept.live_time_us
+
+
+def test_the_stream_starts_when_as_many_wait_as_were_asked_for() -> None:
+    server = Server(Settings(wait_for=2))
+    session = server.join(HERE).session
+    server.wait_and_report(60, session)
+    assert not server.core.snapshot(server.now).started
+    server.join(THERE)
+    assert server.core.snapshot(server.now).started
+    server.wait(0)
+    assert server.broadcast[0].sequence == 0
+    assert server.broadcast[0].due == server.now
+
+
+def test_a_stream_that_waits_for_nobody_starts_at_once() -> None:
+    server = Server(Settings(wait_for=0))
+    server.wait(0)
+    assert server.broadcast[0].due == server.now
+    server.wait(5)
+    assert len(server.broadcast) > 70
+
+
+def test_a_stream_that_has_started_goes_on_when_everybody_has_left() -> None:
+    server = Server()
+    session = server.join().session
+    server.wait(2)
+    server.say(goodbye(session))
+    server.wait(3)
+    assert server.broadcast[-1].due > server.now - 0.1
+
+
+# Keeping in touch.
+
+
+def test_a_report_is_answered_with_the_status() -> None:
+    server = Server()
+    session = server.join().session
+    server.wait(3)
+    (message,) = server.say(report(session))
+    assert message.stream == STREAM
+    assert Status.from_message(message) == Status(
+        clock_us=123,
+        server_clock_us=round(server.now * 1e6),
+        listeners=1,
+        position_s=3.0,
+        track=1,
+        title=TRACK.title,
+        artist=None,
+    )
+
+
+@pytest.mark.parametrize(("address", "mine"), [(HERE, False), (THERE, True), (THERE, False)])
+def test_a_report_of_no_session_here_is_refused_and_keeps_nobody(
+    address: Address, mine: bool
+) -> None:
+    server = Server()
+    session = server.join(HERE).session
+    server.wait(TIMEOUT_S - 1)
+    said = session if mine else LONGEST
+    assert only(Reject, server.say(report(said), address)) == Reject(reason="session", echo=said)
+    server.wait(1)
+    assert server.addresses() == ()
+
+
+@pytest.mark.parametrize(("address", "mine"), [(HERE, False), (THERE, True), (THERE, False)])
+def test_a_goodbye_of_no_session_here_frees_no_slot_but_is_answered(
+    address: Address, mine: bool
+) -> None:
+    server = Server()
+    session = server.join(HERE).session
+    said = goodbye(session if mine else LONGEST)
+    assert only(Goodbye, server.say(said, address)) == said
+    assert server.addresses() == (HERE,)
+
+
+def test_goodbye_frees_the_slot_at_once_and_is_answered_however_often_it_comes() -> None:
+    server = Server()
+    said = goodbye(server.join().session, lost=7)
+    for _ in range(3):
+        (answer,) = server.say(said)
+        assert Goodbye.from_message(answer) == said
+        assert server.addresses() == ()
+    (departed,) = server.core.departed
+    assert (departed.address, departed.how, departed.report) == (HERE, "goodbye", said)
+    assert server.core.snapshot(server.now).lost == 7
+
+
+def test_a_goodbye_to_another_run_of_the_server_is_not_answered() -> None:
+    server = Server()
+    said = goodbye(server.join().session).to_message(stream=STREAM + 1)
+    assert server.say(said) == []
+
+
+def test_a_silent_listener_loses_its_slot_after_the_time_out_and_not_before() -> None:
+    server = Server()
+    server.join()
+    server.wait(TIMEOUT_S - 0.001)
+    assert server.addresses() == (HERE,)
+    server.wait(0.001)
+    assert server.addresses() == ()
+    assert server.core.statistics.expired == 1
+    assert [departed.how for departed in server.core.departed] == ["silent"]
+
+
+@pytest.mark.parametrize("word", ["report", "connect"])
+def test_a_word_from_time_to_time_keeps_the_slot(word: str) -> None:
+    server = Server()
+    session = server.join().session
+    for _ in range(20):
+        server.wait(TIMEOUT_S - 0.1)
+        if word == "report":
+            server.say(report(session))
+        else:
+            server.connect()
+    assert server.addresses() == (HERE,)
+    assert server.core.statistics.expired == 0
+
+
+def test_a_connect_without_its_cookie_keeps_no_slot() -> None:
+    server = Server()
+    server.join()
+    server.wait(TIMEOUT_S - 0.1)
+    server.say(Connect(nonce="nonce"))
+    server.wait(0.1)
+    assert server.addresses() == ()
+
+
+# The end.
+
+
+def test_the_end_is_repeated_to_everyone_until_they_confirm_it() -> None:
+    server = Server(programme=segments(5))
+    here, there = server.join(HERE).session, server.join(THERE).session
+    server.wait(END_REPEAT_S * 2.5)
+    assert len(server.broadcast) == 5
+    end_us = server.broadcast[-1].end_time_us
+    for _, message, _ in server.told:
+        assert End.from_message(message) == End(last_sequence=4, reason="finished")
+        assert (message.stream, message.media_time_us) == (STREAM, end_us)
+    assert [address for _, _, address in server.told] == [HERE, THERE] * 3
+    assert server.told[2][0] - server.told[0][0] == pytest.approx(END_REPEAT_S)
+    server.say(report(here, ended=True), HERE)
+    server.told.clear()
+    server.wait(END_REPEAT_S * 3)
+    assert {address for _, _, address in server.told} == {THERE}
+    server.say(report(there, ended=True), THERE)
+    server.told.clear()
+    server.wait(END_REPEAT_S * 3)
+    assert server.told == []
+    assert not server.core.finished(server.now)
+
+
+def test_the_end_of_another_stream_confirms_nothing() -> None:
+    server = Server(programme=segments(50))
+    session = server.join().session
+    server.say(report(session, ended=True))
+    server.wait(4)
+    assert [message.type for _, message, _ in server.told[:1]] == [Type.END]
+    server.told.clear()
+    server.wait(0.5)
+    assert server.told
+
+
+def test_the_server_leaves_when_the_last_listener_has_left() -> None:
+    server = Server(programme=segments(5))
+    here, there = server.join(HERE).session, server.join(THERE).session
+    server.wait(1)
+    server.say(goodbye(here), HERE)
+    assert not server.core.finished(server.now)
+    server.say(goodbye(there), THERE)
+    assert server.core.finished(server.now)
+
+
+def test_the_server_leaves_when_the_listeners_fell_silent() -> None:
+    server = Server(programme=segments(5))
+    server.join()
+    server.wait(TIMEOUT_S)
+    assert server.core.finished(server.now)
+
+
+def test_listeners_that_never_leave_are_not_waited_for_longer_than_the_drain() -> None:
+    server = Server(Settings(burst_s=2.0), segments(5))
+    session = server.join().session
+    server.wait_and_report(int(DRAIN_S) + 1, session)
+    assert not server.core.finished(server.now)
+    server.wait_and_report(1, session)
+    assert server.core.finished(server.now)
+    assert server.addresses() == (HERE,)
+
+
+def test_stopping_ends_the_stream_after_what_was_sent() -> None:
+    server = Server()
+    server.join()
+    server.wait(2)
+    sent = len(server.broadcast)
+    server.core.stop(server.now)
+    server.wait(0.1)
+    assert len(server.broadcast) == sent
+    (_, message, _), *_ = server.told
+    assert End.from_message(message) == End(last_sequence=sent - 1, reason="stopped")
+    server.core.stop(server.now)
+    server.wait(0.1)
+    assert len(server.told) == 1
+
+
+def test_stopping_before_the_start_ends_a_stream_of_nothing() -> None:
+    server = Server(Settings(wait_for=2))
+    server.join()
+    server.core.stop(server.now)
+    server.wait(0)
+    (_, message, _), *_ = server.told
+    assert End.from_message(message) == End(last_sequence=None, reason="stopped")
+    assert message.media_time_us == 0
+    assert server.broadcast == []
+
+
+@pytest.mark.parametrize("wait_for", [0, 1])
+def test_a_source_without_any_sound_ends_at_once(wait_for: int) -> None:
+    server = Server(Settings(wait_for=wait_for), iter(()))
+    server.wait(0)
+    assert server.core.finished(server.now)
+    assert server.core.snapshot(server.now).closing
+
+
+def test_a_server_that_is_stopped_before_anybody_came_leaves_at_once() -> None:
+    server = Server()
+    server.core.stop(server.now)
+    assert server.core.finished(server.now)
+
+
+# What is counted.
+
+
+def test_what_comes_is_counted_as_what_it_is() -> None:
+    server = Server()
+    session = server.join().session
+    for data in (b"", b"stray", Message(0, Type.REPORT, b"{").pack(), datagram(report(""))[:-1]):
+        assert server.say(data) == []
+    for kind in (0, 200, *Type):
+        if kind not in (Type.CONNECT, Type.REPORT, Type.GOODBYE):
+            assert server.say(Message(0, kind)) == []
+    server.say(report(session))
+    count = server.core.statistics
+    assert (count.malformed, count.ignored) == (4, 2 + len(Type) - 3)
+    assert (count.control_received, count.unproved, count.accepted) == (3, 1, 1)
+
+
+def test_what_the_owner_sent_is_counted_for_all_listeners() -> None:
+    server = Server()
+    server.core.account(0.001, 1254, 10, 3)
+    server.core.account(0.003, 1254, 10, 0)
+    count = server.core.statistics
+    assert (count.datagrams, count.unsent, count.audio_bytes) == (17, 3, 2508)
+    assert server.core.snapshot(server.now).lateness_max_ms == 3.0
+
+
+def test_a_snapshot_stays_as_it_is_and_reading_changes_nothing() -> None:
+    server = Server(Settings(max_clients=1))
+    server.join()
+    server.wait(2)
+    first = server.core.snapshot(server.now)
+    assert server.core.snapshot(server.now) == first
+    copy = dataclasses.replace(first, statistics=dataclasses.replace(first.statistics))
+    server.connect(THERE)
+    server.wait(1)
+    assert first == copy
+    assert first.statistics.rejected == {}
+
+
+def test_final_figures_are_those_of_the_newest_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broadcasting.broadcast.MAX_DEPARTED", 3)
+    server = Server()
+    for number in range(6):
+        server.join(nonce=f"run-{number}")
+    assert len(server.core.departed) == 3
+    everyone = server.core.listeners(server.now)
+    assert [one.how for one in everyone] == ["replaced"] * 3 + ["listening"]
+
+
+# Whatever comes.
+
+TOKENS = st.sampled_from(["", "nonce", "0" * 31 + "1", "0" * 31 + "2"])
+SAID = st.one_of(
+    st.binary(max_size=64),
+    st.binary(max_size=64).map(lambda data: MAGIC + bytes([VERSION]) + data),
+    st.builds(
+        lambda kind, data, size: Message(0, kind, data, STREAM).pack(size),
+        st.integers(0, 12),
+        st.one_of(st.binary(max_size=40), st.sampled_from(list(contents()))),
+        st.sampled_from([0, CONNECT_BYTES]),
+    ),
+    st.builds(report, TOKENS, ended=st.booleans()),
+    st.builds(goodbye, TOKENS),
+)
+DONE = st.one_of(SAID, st.sampled_from(["connect", "stop", "end of source"]))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 8), st.integers(0, 3), DONE), max_size=40),
+    st.builds(
+        Settings,
+        max_clients=st.integers(1, 3),
+        wait_for=st.integers(0, 2),
+        burst_s=st.sampled_from([0.0, 1.0]),
+        interval_s=st.sampled_from([None, 0.3]),
+        timeout_s=st.sampled_from([0.1, 5.0]),
+    ),
+)
+@examples(deadline=None, derandomize=True, database=None, max_examples=150)
+def test_whatever_comes_nothing_raises_the_registry_is_bounded_and_the_owner_never_spins(
+    events: list[tuple[float, int, Control | bytes | str]], settings: Settings
+) -> None:
+    server = Server(settings, segments(200))
+    proved: set[Address] = set()
+    for pause_s, number, event in events:
+        # `wait` fails if `next_due` asks for what does not help.
+        server.wait(pause_s)
+        address = client_address(number)
+        if event == "connect":
+            server.connect(address)
+            proved.add(address)
+        elif event == "stop":
+            server.core.stop(server.now)
+        elif event == "end of source":
+            server.programme = iter(())
+        else:
+            assert not isinstance(event, str)
+            sent = sum(len(message.pack()) for message in server.say(event, address))
+            assert address in proved or sent <= len(datagram(event))
+        addresses = server.addresses()
+        assert len(set(addresses)) == len(addresses) <= settings.max_clients
+        assert set(addresses) <= proved
+        count = server.core.snapshot(server.now).statistics
+        assert count.accepted == len(addresses) + len(server.core.departed)
+    assert [one.sequence for one in server.broadcast] == list(range(len(server.broadcast)))
+    assert all(len(message.pack()) > HEADER_BYTES for _, message, _ in server.told)

@@ -1,0 +1,108 @@
+"""Who is registered: capacity, order of expiry, and the tuple of addresses."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broadcasting.registry import Listener, Registry
+from tests.network import client_address
+
+TIMEOUT_S = 5.0
+
+
+def listener(number: int, heard_at: float = 0.0) -> Listener:
+    return Listener(
+        address=client_address(number),
+        nonce="nonce",
+        session=f"session-{number}",
+        joined_at=heard_at,
+        heard_at=heard_at,
+        first_sequence=0,
+        first_time_us=0,
+        live_time_us=0,
+    )
+
+
+def registry(*heard_at: float, capacity: int = 8) -> tuple[Registry, list[Listener]]:
+    """A registry with a listener for each of these times."""
+    registry = Registry(capacity, TIMEOUT_S)
+    listeners = [listener(number, at) for number, at in enumerate(heard_at)]
+    for one in listeners:
+        registry.add(one)
+    return registry, listeners
+
+
+def test_it_takes_as_many_as_its_capacity_and_no_more() -> None:
+    full, listeners = registry(0, 0, capacity=2)
+    assert full.is_full
+    with pytest.raises(AssertionError):
+        full.add(listener(9))
+    full.remove(listeners[0])
+    assert not full.is_full
+    full.add(listener(9))
+    assert (len(full), full.is_full) == (2, True)
+
+
+def test_a_listener_is_found_at_its_address_and_port_until_it_is_removed() -> None:
+    some, (first, second) = registry(0, 0)
+    assert first.address[0] == second.address[0]
+    assert (some.at(first.address), some.at(second.address)) == (first, second)
+    assert some.at(client_address(7)) is None
+    some.remove(first)
+    assert (some.at(first.address), list(some)) == (None, [second])
+
+
+def test_one_address_is_registered_once() -> None:
+    some, _ = registry(0)
+    with pytest.raises(AssertionError):
+        some.add(listener(0))
+    assert len(some) == 1
+
+
+def test_addresses_are_the_same_tuple_until_somebody_joins_or_leaves() -> None:
+    some, (first, second) = registry(0, 0)
+    before = some.addresses
+    assert before == (first.address, second.address)
+    some.heard(first, 1.0)
+    assert some.addresses is before
+    third = listener(2)
+    some.add(third)
+    assert set(some.addresses) == {first.address, second.address, third.address}
+    some.remove(second)
+    assert set(some.addresses) == {first.address, third.address}
+    assert before == (first.address, second.address)
+
+
+def test_those_who_were_silent_for_the_time_out_expire_and_not_before() -> None:
+    some, (first, second) = registry(0.0, 1.0)
+    assert some.silent(4.999) == []
+    assert some.silent(5.0) == [first]
+    assert some.silent(6.0) == [first, second]
+    assert len(some) == 2
+
+
+def test_who_was_heard_expires_later_than_who_was_not() -> None:
+    some, (first, second, third) = registry(0.0, 1.0, 2.0)
+    some.heard(first, 3.0)
+    assert some.next_expiry() == 1.0 + TIMEOUT_S
+    assert some.silent(7.0) == [second, third]
+    some.remove(second)
+    some.remove(third)
+    assert some.next_expiry() == 3.0 + TIMEOUT_S
+    some.remove(first)
+    assert some.next_expiry() is None
+    assert some.silent(100.0) == []
+
+
+@given(st.floats(0, 1e9), st.floats(0.1, 3600))
+@settings(deadline=None, derandomize=True, database=None)
+def test_when_the_next_expiry_has_come_there_is_somebody_silent(
+    heard_at: float, timeout_s: float
+) -> None:
+    some = Registry(1, timeout_s)
+    some.add(listener(0, heard_at))
+    due = some.next_expiry()
+    assert due is not None
+    assert len(some.silent(due)) == 1
