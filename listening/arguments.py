@@ -1,0 +1,70 @@
+"""The client's command line. The names are a contract that scripts rely on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from shell.arguments import Parser, add_common, integer, number
+
+_EXAMPLES = """examples:
+  client.py 192.0.2.10 4501                       listen
+  client.py radio.local 4501 --output song.wav    write what would be heard
+  client.py 192.0.2.10 4501 --output - | mpv -    let another program play it
+"""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options that were typed; leaves with one line and status 2 if they make no sense."""
+    options = parser().parse_args(arguments)
+    if options.json == "-" and options.output == "-":
+        parser().error("--output - and --json - cannot both have standard output")
+    return options
+
+
+def parser() -> Parser:
+    """The parser, for the help."""
+    parser = Parser(
+        prog="client.py",
+        description="Listen to an MP3 broadcast over UDP.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("host", metavar="HOST", help="name or address of the server")
+    add(
+        "port",
+        type=integer(1, 65_535, "a port number"),
+        metavar="PORT",
+        help="UDP port of the server",
+    )
+    add(
+        "--output",
+        default="speaker",
+        metavar="WHERE",
+        help="speaker (default), null, - (MP3 to standard output), FILE.wav"
+        " or FILE.mp3 (the frames as sent)",
+    )
+    add(
+        "--buffer",
+        type=number(0, 60, "seconds"),
+        default=1.0,
+        metavar="SECONDS",
+        help="play-out delay, in seconds (default: %(default)s)",
+    )
+    add(
+        "--volume",
+        type=number(-120, 60, "decibels"),
+        default=0.0,
+        metavar="DB",
+        help="gain in decibels (default: 0, which changes no sample)",
+    )
+    add(
+        "--timeout",
+        type=number(0.1, 86_400, "seconds"),
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to look for a server, in all, in seconds (default: %(default)s)",
+    )
+    add_common(parser, "logs/client.log")
+    return parser

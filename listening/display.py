@@ -1,0 +1,68 @@
+"""The client's numbers as words: a live line, and the table at the end. Pure."""
+
+from __future__ import annotations
+
+from listening.listen import ListenSnapshot
+from listening.session import State
+from listening.statistics import Statistics
+from shell.text import clock, milliseconds, percentages
+
+Row = tuple[str, str, str]
+
+
+def live_text(now: ListenSnapshot) -> str:
+    """One line: what sounds, how much lies ready, how it goes."""
+    count = now.statistics
+    if now.state is State.CONNECTING:
+        return (
+            "looking for the server" if not count.received else "the server is gone: looking for it"
+        )
+    if not count.received:
+        return f"registered: waiting for the start of {now.title or 'the stream'}"
+    # The title may be longer than the terminal is wide.
+    parts = [
+        f"{clock(now.position_s)} of {clock(now.duration_s)}",
+        f"buffer {now.buffer_s:.1f} s",
+        f"{count.lost} lost",
+        f"jitter {milliseconds(_ms(count.jitter_s))}",
+        now.title,
+    ]
+    return " · ".join(parts)
+
+
+def summary(count: Statistics) -> list[Row]:
+    """The table of the whole transmission. Only rows that can be other than zero have a share."""
+    messages = (count.intact, count.retransmitted, count.rebuilt, count.lost)
+    audio = (count.intact_s, count.repaired_s, count.concealed_s)
+    shares = _shares(messages)
+    heard = _shares(audio)
+    return [
+        ("messages expected", str(count.expected), ""),
+        ("  intact", str(count.intact), shares[0]),
+        ("  retransmitted", str(count.retransmitted), shares[1]),
+        ("  rebuilt", str(count.rebuilt), shares[2]),
+        ("  lost", str(count.lost), shares[3]),
+        ("datagrams of audio", str(count.received), f"{count.received_bytes:,} bytes of MP3"),
+        ("  duplicates", str(count.duplicates), ""),
+        ("  late", str(count.late), "after their moment had passed"),
+        ("  out of order", str(count.out_of_order), "not a loss"),
+        ("audio played", f"{count.played_s:.2f} s", ""),
+        ("  intact", f"{count.intact_s:.2f} s", heard[0]),
+        ("  repaired", f"{count.repaired_s:.2f} s", heard[1]),
+        ("  concealed", f"{count.concealed_s:.2f} s", heard[2]),
+        ("first sound", milliseconds(_ms(count.first_sound_s)), "after the start of the program"),
+        ("underruns", str(count.underruns), "nothing had come that could be played"),
+        ("reconnections", str(count.reconnections), ""),
+        ("jitter", milliseconds(_ms(count.jitter_s)), "RFC 3550"),
+        ("round trip", milliseconds(_ms(count.rtt_s)), ""),
+        ("malformed", str(count.malformed), f"datagrams, and {count.ignored} that were not for us"),
+    ]
+
+
+def _shares(counts: tuple[float, ...]) -> list[str]:
+    shares = percentages(counts)
+    return [""] * len(counts) if shares is None else [f"{share:.2f} %" for share in shares]
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3

@@ -1,0 +1,303 @@
+"""The client without its sockets: datagrams in; datagrams and audio out, on time.
+
+Sans-I/O: no socket, no thread, no clock. `now` is monotonic, in seconds. The owner calls from
+one thread at a time: the receiver thread brings datagrams, the playback thread takes audio with
+`audio_to_play`. What the network brings never raises; every fault in it is counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple, TypeVar
+
+from listening.jitter_buffer import Arrival, End, Gap, Item, JitterBuffer, Ready, Restart
+from listening.session import Session, State
+from listening.statistics import Statistics
+from message import (
+    HEADER_BYTES,
+    Accept,
+    Goodbye,
+    Message,
+    MessageError,
+    Report,
+    Status,
+    Type,
+    VersionError,
+    milliseconds,
+)
+from message import End as EndMessage
+from wire.address import Address
+from wire.mpeg_audio import MpegAudioError, split_frames
+
+MAX_EARLY = 256
+"""AUDIO that came before the ACCEPT it belongs to (one of them was lost or overtaken): enough
+for a burst of several seconds."""
+
+AnyReport = TypeVar("AnyReport", bound=Report)
+
+_TAKEN = frozenset((Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE))
+
+log = logging.getLogger("client")
+
+
+class NewStream(NamedTuple):
+    """What follows is of a stream that begins here for us: the output's timeline goes on."""
+
+    accept: Accept
+
+
+Playable = NewStream | Item
+
+__all__ = ["End", "Gap", "Listen", "ListenSnapshot", "NewStream", "Playable", "Ready", "Restart"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ListenSnapshot:
+    """The client's state for a display or a report; changes with nothing."""
+
+    state: State
+    title: str
+    artist: str | None
+    position_s: float
+    duration_s: float | None
+    buffer_s: float
+    listeners: int | None
+    statistics: Statistics
+
+
+class Listen:
+    """One run of the client."""
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        nonce: str,
+        timeout_s: float,
+        buffer_s: float,
+        lead_s: float,
+        waits: bool,
+        random: Random,
+        now: float,
+    ) -> None:
+        """`lead_s`: how early the output wants audio; `waits`: whether it can wait for it."""
+        self.statistics = Statistics()
+        self._session = Session(addresses, nonce=nonce, timeout_s=timeout_s, random=random, now=now)
+        self._buffer_s = buffer_s
+        self._lead_s = lead_s
+        self._waits = waits
+        self._buffer: JitterBuffer | None = None
+        self._stream: int | None = None
+        self._early: list[Message] = []
+        self._ready: list[Playable] = []
+        self._stopped = False
+
+    @property
+    def accept(self) -> Accept | None:
+        """What the server said when it registered us, the last time."""
+        return self._session.accept
+
+    @property
+    def failure(self) -> str | None:
+        """Why listening came to nothing, in one line for the user; None if it did not."""
+        return self._session.failure
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over: nothing more will be sent or taken."""
+        return self._session.state is State.CLOSED
+
+    # The network's side.
+
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
+        """Take what came from `address`."""
+        if self.closed or not self._session.knows(address):
+            self.statistics.ignored += 1
+            return
+        try:
+            message = Message.unpack(data)
+            if message.type == Type.AUDIO:
+                self._receive_audio(message, now)
+            elif message.type in _TAKEN:
+                self._receive_control(message, len(data), address, now)
+            else:
+                self.statistics.ignored += 1
+        except VersionError as error:
+            self.statistics.malformed += 1
+            if error.type == Type.REJECT:
+                self._session.refused_version()
+        except (MessageError, MpegAudioError):
+            self.statistics.malformed += 1
+        if self.closed:
+            self._stop_audio()
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
+        """What has to go out, since the last call."""
+        return self._session.datagrams_to_send()
+
+    # The clock's side.
+
+    def next_due(self) -> float | None:
+        """When `on_due` wants to be called next."""
+        return self._session.next_due()
+
+    def on_due(self, now: float) -> None:
+        """Do what time asks for: connect, report, notice silence."""
+        self._session.on_due(now)
+        if self._session.report_is_due(now):
+            self._session.report(self._report(Report, now), now)
+        if self.closed:
+            self._stop_audio()
+
+    # The playback's side.
+
+    def audio_to_play(self, now: float) -> list[Playable]:
+        """What is due, in order. After the last `End` nothing more comes."""
+        playable, self._ready = self._ready, []
+        if self._buffer is not None:
+            playable += self._buffer.take(now)
+        elif self._stopped:
+            playable.append(End(None))
+            self._stopped = False
+        return playable
+
+    def next_playable(self) -> float | None:
+        """When there may be more to play if nothing arrives until then."""
+        if self._ready or (self._stopped and self._buffer is None):
+            return float("-inf")
+        return None if self._buffer is None else self._buffer.next_due()
+
+    def account_audio(self, intact_s: float, repaired_s: float, concealed_s: float) -> None:
+        """The owner has handed so much audio to the output, in all."""
+        self.statistics.intact_s = intact_s
+        self.statistics.repaired_s = repaired_s
+        self.statistics.concealed_s = concealed_s
+
+    def leave(self, now: float) -> None:
+        """Stop listening: hand out what is at hand, settle the statistics, say goodbye."""
+        self._stop_audio()
+        if self._buffer is not None:
+            self._buffer.take(now)
+        self._session.leave(self._report(Goodbye, now), now)
+
+    def snapshot(self, now: float) -> ListenSnapshot:
+        """The state now."""
+        accept, status = self._session.accept, self._session.status
+        told = status or accept
+        return ListenSnapshot(
+            state=self._session.state,
+            title=told.title if told else "",
+            artist=told.artist if told else None,
+            position_s=self._buffer.position_us(now) / 1e6 if self._buffer else 0.0,
+            duration_s=accept.duration_s if accept else None,
+            buffer_s=self._buffer.buffered_s(now) if self._buffer else 0.0,
+            listeners=status.listeners if status else None,
+            statistics=self.statistics.copy(),
+        )
+
+    # Within.
+
+    def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
+        content = self._session.receive(message, address, now)
+        log.info("received %s %d, %d bytes", Type(message.type).name, message.sequence, size)
+        if isinstance(content, Accept):
+            self._accepted(content, message.stream, now)
+        elif isinstance(content, Status) and self._session.rtt_s is not None:
+            self.statistics.measure_rtt(self._session.rtt_s)
+        elif isinstance(content, EndMessage) and self._buffer is not None:
+            self._buffer.end(content.last_sequence, message.media_time_us, now)
+
+    def _receive_audio(self, message: Message, now: float) -> None:
+        if self._buffer is None or message.stream != self._stream:
+            if self._session.state is State.CONNECTING and len(self._early) < MAX_EARLY:
+                self._early.append(message)
+            else:
+                self.statistics.ignored += 1
+            return
+        duration_us = audio_duration_us(message)
+        self._session.heard(now)
+        arrival = self._buffer.insert(message, duration_us, now)
+        log.info("received AUDIO %d, %d bytes", message.sequence, HEADER_BYTES + len(message.data))
+        if arrival is not Arrival.IN_TIME:
+            log.info("AUDIO %d: %s", message.sequence, arrival.name.lower())
+            return
+        accept = self._session.accept
+        if accept is not None and message.media_time_us >= accept.live_time_us:
+            self.statistics.measure_jitter(message.media_time_us, accept.speed, now)
+
+    def _accepted(self, accept: Accept, stream: int, now: float) -> None:
+        if self._buffer is not None:
+            self.statistics.reconnections += 1
+        if self._buffer is not None and stream == self._stream:
+            self._buffer.resume(accept.first_sequence)
+        else:
+            self._begin_stream(accept, stream, now)
+        early, self._early = self._early, []
+        for message in early:
+            try:
+                self._receive_audio(message, now)
+            except MpegAudioError:
+                self.statistics.malformed += 1
+
+    def _begin_stream(self, accept: Accept, stream: int, now: float) -> None:
+        if self._buffer is not None:
+            self._buffer.close()
+            last = [item for item in self._buffer.take(now) if not isinstance(item, End)]
+            self._ready += last
+        self._stream = stream
+        self.statistics.restart_jitter()
+        self._ready.append(NewStream(accept))
+        self._buffer = JitterBuffer(
+            accept.first_sequence,
+            accept.first_time_us,
+            self.statistics,
+            buffer_s=self._buffer_s,
+            speed=accept.speed,
+            lead_s=self._lead_s,
+            strict=not self._waits and accept.speed == 1.0,
+        )
+        log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
+
+    def _stop_audio(self) -> None:
+        if self._buffer is not None:
+            self._buffer.close()
+        else:
+            self._stopped = True
+
+    def _report(self, kind: type[AnyReport], now: float) -> AnyReport:
+        count = self.statistics
+        accept = self._session.accept
+        return kind(
+            session=accept.session if accept else "",
+            clock_us=round(now * 1e6),
+            ended=self._session.state is State.ENDING,
+            expected=count.expected,
+            received=count.received,
+            intact=count.intact,
+            retransmitted=count.retransmitted,
+            rebuilt=count.rebuilt,
+            lost=count.lost,
+            late=count.late,
+            duplicates=count.duplicates,
+            out_of_order=count.out_of_order,
+            underruns=count.underruns,
+            jitter_ms=milliseconds(count.jitter_s),
+            rtt_ms=milliseconds(count.rtt_s),
+            buffer_s=round(self._buffer.buffered_s(now), 3) if self._buffer else None,
+            played_s=round(count.played_s, 3),
+            concealed_s=round(count.concealed_s, 3),
+        )
+
+
+def audio_duration_us(message: Message) -> int:
+    """How long the audio of an AUDIO message sounds; MpegAudioError unless it is whole frames."""
+    frames = split_frames(message.data)
+    rate_hz = frames[0].header.sample_rate_hz
+    samples = sum(frame.header.samples for frame in frames)
+    kept = samples - message.skip_samples - message.discard_samples
+    if kept < 0 or any(frame.header.sample_rate_hz != rate_hz for frame in frames):
+        raise MpegAudioError("the frames do not belong together")
+    return round(kept * 1_000_000 / rate_hz)

@@ -1,0 +1,135 @@
+"""Where the sound goes: one interface, one file for each member of the family.
+
+In go PCM or MP3 frames, in the order in which they are to be heard; out come sound, files, a pipe
+or nothing. All calls come from one thread, the playback thread, except `prepare()`, which may come
+earlier from another, and `cancel()`, which may come from any at any time. Importing this package
+loads neither simpleaudio nor pydub: the time to the first sound counts.
+
+The order of calls: `prepare()` once, `open()` once, then batches of `write()` or `write_frames()`,
+each batch closed by `flush()`, then `close()`. `close()` may be called at any point, and again.
+A stream that follows on another is converted to the format of the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pydub import AudioSegment
+
+SAMPLE_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PcmFormat:
+    """Signed 16-bit little-endian PCM, channels interleaved."""
+
+    frame_rate_hz: int
+    channels: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return SAMPLE_BYTES * self.channels
+
+
+class OutputError(Exception):
+    """The output cannot go on. The text is one line for the user and says what to do."""
+
+
+class OutputEnded(OutputError):
+    """The other side wants no more (the next program of the pipe has ended): not a failure."""
+
+
+class Output(Protocol):
+    """What every member of the family does."""
+
+    takes_frames: bool
+    """True: gets MP3 frames as sent, through write_frames(). False: gets PCM, through write()."""
+
+    lead_s: float
+    """How long before its playout time the output must have the audio. 0: when it is due."""
+
+    waits: bool
+    """True: nobody listens along, so that audio may come late, and rather late than never."""
+
+    any_speed: bool
+    """True: takes audio faster or slower than it is heard."""
+
+    @property
+    def underruns(self) -> int:
+        """How often the output needed audio that had not been written yet."""
+
+    def prepare(self) -> None:
+        """Do what takes time and needs no format: imports, a look at the device or the path.
+
+        Nothing is heard and no file is changed. Raises OutputError.
+        """
+
+    def open(self, pcm: PcmFormat, duration_s: float | None) -> PcmFormat:
+        """Get ready for a stream of this format, `duration_s` long (None: unknown or endless).
+
+        Returns the format that write() must be given: this one, or the nearest that the output
+        can play. Raises OutputError.
+        """
+
+    def write(self, audio: AudioSegment) -> None:
+        """Take audio in the format that open() returned.
+
+        It follows without a gap on what was written before: what is missing is written as
+        silence. Raises OutputError.
+        """
+
+    def write_frames(self, frames: bytes) -> None:
+        """Take whole MP3 frames as they were sent. Raises OutputError."""
+
+    def resync(self) -> None:
+        """A new timeline begins: what follows is wanted as soon as it can be had.
+
+        What was written before keeps its place. Raises OutputError.
+        """
+
+    def flush(self) -> None:
+        """All that was due has been written: let it be heard, or seen. Raises OutputError."""
+
+    def close(self) -> None:
+        """Wait until everything written has been heard or is on disk. Raises OutputError."""
+
+    def cancel(self) -> None:
+        """From any thread: whoever waits in this output returns at once, now and later."""
+
+
+def make_output(where: str) -> Output:
+    """The output that the command line names: speaker, null, -, FILE.wav or FILE.mp3.
+
+    - is MP3 to standard output. Raises ValueError, with one line for the user, when `where` is none
+    of them, and OutputError when it cannot be written. No file is changed yet.
+    """
+    # Each member is imported when it is chosen, so that no one waits for another's libraries.
+    if where == "speaker":
+        from listening.outputs.speaker import Speaker
+
+        return Speaker()
+    if where == "null":
+        from listening.outputs.null import Null
+
+        return Null()
+    if where == "-":
+        from listening.outputs.mp3_file import StandardOutput
+
+        return StandardOutput()
+    kind = Path(where).suffix.lower()
+    if kind == ".wav":
+        from listening.outputs.wav_file import WavFile
+
+        return WavFile(Path(where))
+    if kind == ".mp3":
+        from listening.outputs.mp3_file import Mp3File
+
+        return Mp3File(Path(where))
+    raise ValueError(
+        f"cannot tell what to do with --output {where!r}:"
+        " give speaker, null, - or a name that ends in .wav or .mp3"
+    )

@@ -1,0 +1,139 @@
+"""Audio whose turn has come -> the output: decoded, in the output's format, at the volume chosen.
+
+One thread calls, the playback thread. An output that takes frames gets them as they were sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from listening.converter import Converter
+from listening.decoder import Decoder, prepare
+from listening.listen import End, Gap, NewStream, Playable, Ready, Restart
+from listening.outputs import Output, OutputError, PcmFormat
+from message import Accept, Message
+from wire.mpeg_audio import FrameHeader
+
+if TYPE_CHECKING:
+    from pydub import AudioSegment
+
+
+class Playback:
+    """What stands between the jitter buffer and one output."""
+
+    def __init__(self, output: Output, volume_db: float) -> None:
+        self._output = output
+        self._volume_db = volume_db
+        self._accept: Accept | None = None
+        self._decoder: Decoder | None = None
+        self._converter: Converter | None = None
+        self._next_sequence: int | None = None
+        self._done_s = (0.0, 0.0, 0.0)
+        self.sounds = False
+        """Whether anything was handed to the output yet."""
+        self.ended = False
+        """Whether the stream has come to its end, and all of it was handed to the output."""
+
+    def prepare(self) -> None:
+        """Do what takes time and needs no audio; raises OutputError."""
+        self._output.prepare()
+        if not self._output.takes_frames:
+            prepare()
+
+    @property
+    def audio_s(self) -> tuple[float, float, float]:
+        """Seconds of audio intact, repaired and concealed that were handed to the output."""
+        before, decoder = self._done_s, self._decoder
+        if decoder is None:
+            return before
+        return (
+            before[0] + decoder.intact_s,
+            before[1] + decoder.repaired_s,
+            before[2] + decoder.concealed_s,
+        )
+
+    def play(self, items: Iterable[Playable]) -> None:
+        """Hand `items` to the output; raises OutputError."""
+        for item in items:
+            if isinstance(item, Ready):
+                self._play_message(item.message)
+            elif isinstance(item, NewStream):
+                self._begin(item.accept)
+            elif isinstance(item, Gap):
+                self._next_sequence = None
+                if self._decoder is not None:
+                    self._write(self._decoder.gap())
+            elif isinstance(item, Restart):
+                self._output.resync()
+            elif isinstance(item, End):
+                self._finish(item.media_time_us)
+                self.ended = True
+        self._output.flush()
+
+    def finish(self) -> None:
+        """The listener stops: hand over what is held back."""
+        if not self.ended:
+            self._finish(None)
+            self._output.flush()
+
+    def _begin(self, accept: Accept) -> None:
+        if accept.speed != 1.0 and not self._output.any_speed:
+            raise OutputError(
+                f"the server sends at {accept.speed:g} times real time:"
+                " listen with --output FILE.wav, FILE.mp3 or null"
+            )
+        if self._accept is not None:
+            self._finish(None)
+            self._output.resync()
+        self._accept = accept
+        if not self._output.takes_frames:
+            self._decoder = Decoder(accept.first_time_us)
+        self._next_sequence = 0
+
+    def _play_message(self, message: Message) -> None:
+        contiguous = message.sequence == self._next_sequence
+        self._next_sequence = message.sequence + 1
+        if self._decoder is None:
+            if not self.sounds:
+                header = FrameHeader.parse(message.data)
+                self._open(PcmFormat(header.sample_rate_hz, header.channels))
+            self._output.write_frames(message.data)
+            return
+        self._write(
+            self._decoder.decode(
+                message.data,
+                message.media_time_us,
+                message.track,
+                message.skip_samples,
+                message.discard_samples,
+                contiguous=contiguous,
+            )
+        )
+
+    def _open(self, pcm: PcmFormat) -> PcmFormat:
+        assert self._accept is not None, "audio comes after its stream"
+        self.sounds = True
+        return self._output.open(pcm, self._accept.duration_s)
+
+    def _write(self, audio: Iterable[AudioSegment]) -> None:
+        for segment in audio:
+            if self._converter is None:
+                pcm = self._open(PcmFormat(segment.frame_rate, segment.channels))
+                self._converter = Converter(pcm.frame_rate_hz, pcm.channels)
+            self._hand_over(self._converter.convert(segment))
+
+    def _hand_over(self, audio: Iterable[AudioSegment]) -> None:
+        for segment in audio:
+            # A gain of 0 dB must not touch a sample.
+            self._output.write(segment + self._volume_db if self._volume_db else segment)
+
+    def _finish(self, end_time_us: int | None) -> None:
+        decoder = self._decoder
+        if decoder is None:
+            return
+        self._write(decoder.finish(end_time_us))
+        if self._converter is not None:
+            self._hand_over(self._converter.flush())
+        self._done_s = self.audio_s
+        self._decoder = None

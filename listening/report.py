@@ -1,0 +1,48 @@
+"""The client's final statistics as JSON; names as in the definitions. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from listening.listen import ListenSnapshot
+from message import Accept, milliseconds
+
+
+def as_json(end: ListenSnapshot, accept: Accept | None, failure: str | None) -> dict[str, Any]:
+    """Everything that was counted; what is not known is None."""
+    count = end.statistics
+    return {
+        "title": end.title or None,
+        "artist": end.artist,
+        "format": None
+        if accept is None
+        else {
+            "frame_rate_hz": accept.frame_rate_hz,
+            "channels": accept.channels,
+            "bit_rate_bps": accept.bit_rate_bps,
+        },
+        "duration_s": end.duration_s,
+        "expected": count.expected,
+        "intact": count.intact,
+        "retransmitted": count.retransmitted,
+        "rebuilt": count.rebuilt,
+        "lost": count.lost,
+        "received": count.received,
+        "received_bytes": count.received_bytes,
+        "duplicates": count.duplicates,
+        "late": count.late,
+        "out_of_order": count.out_of_order,
+        "overflows": count.overflows,
+        "malformed": count.malformed,
+        "ignored": count.ignored,
+        "underruns": count.underruns,
+        "reconnections": count.reconnections,
+        "played_s": round(count.played_s, 6),
+        "intact_s": round(count.intact_s, 6),
+        "repaired_s": round(count.repaired_s, 6),
+        "concealed_s": round(count.concealed_s, 6),
+        "first_sound_s": None if count.first_sound_s is None else round(count.first_sound_s, 4),
+        "jitter_ms": milliseconds(count.jitter_s),
+        "rtt_ms": milliseconds(count.rtt_s),
+        "failure": failure,
+    }

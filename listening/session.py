@@ -1,0 +1,337 @@
+"""Registered or not: connect, keep alive, notice silence, connect again, say goodbye.
+
+The states and what moves between them are one table, `TRANSITIONS`; what is not in it changes
+nothing. Sans-I/O: no socket, no thread, no clock; chance comes in as `random`.
+
+While connecting, CONNECT goes to each of the server's addresses in turn, with pauses that grow
+and are jittered, so that a thousand listeners of a server that comes back do not all call at
+the same instant. The first address that answers is the server's.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Sequence
+from random import Random
+
+from message import (
+    CONNECT_BYTES,
+    VERSION,
+    Accept,
+    Challenge,
+    Connect,
+    Control,
+    End,
+    Goodbye,
+    Message,
+    Reject,
+    Report,
+    Status,
+    Type,
+)
+from wire.address import Address, address_text
+
+FIRST_PAUSE_S = 0.25
+"""Between the first two CONNECTs (RFC 8305 section 5 recommends 250 ms between attempts)."""
+
+PAUSE_GROWTH = 1.5
+LONGEST_PAUSE_S = 1.0
+"""A server that is back is found within about a second."""
+
+PAUSE_JITTER = 0.25
+"""Every pause is up to this fraction longer or shorter."""
+
+REPORT_S = 1.0
+REPORTS_IN_TIMEOUT = 5
+"""Between REPORTs: a second, or less where the server waits less than its default of five, so that
+one has five chances to be heard."""
+
+GOODBYE_PAUSE_S = 0.1
+GOODBYES = 5
+"""A GOODBYE that nobody answers is given up after half a second: the user waits to leave."""
+
+log = logging.getLogger("client")
+
+
+class State(enum.Enum):
+    """Where the session stands."""
+
+    CONNECTING = enum.auto()
+    LISTENING = enum.auto()
+    ENDING = enum.auto()
+    """The server has told the end; what has come is played."""
+    LEAVING = enum.auto()
+    CLOSED = enum.auto()
+
+
+class Event(enum.Enum):
+    """What can move the session."""
+
+    ACCEPTED = enum.auto()
+    REFUSED = enum.auto()
+    UNKNOWN = enum.auto()
+    """The server does not know this session (any more)."""
+    SILENCE = enum.auto()
+    TIMEOUT = enum.auto()
+    ENDED = enum.auto()
+    LEAVE = enum.auto()
+    FAREWELL = enum.auto()
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.CONNECTING, Event.ACCEPTED): State.LISTENING,
+    (State.CONNECTING, Event.REFUSED): State.CLOSED,
+    (State.CONNECTING, Event.TIMEOUT): State.CLOSED,
+    (State.CONNECTING, Event.LEAVE): State.CLOSED,
+    (State.LISTENING, Event.UNKNOWN): State.CONNECTING,
+    (State.LISTENING, Event.SILENCE): State.CONNECTING,
+    (State.LISTENING, Event.ENDED): State.ENDING,
+    (State.LISTENING, Event.LEAVE): State.LEAVING,
+    (State.ENDING, Event.LEAVE): State.LEAVING,
+    (State.LEAVING, Event.FAREWELL): State.CLOSED,
+    (State.LEAVING, Event.TIMEOUT): State.CLOSED,
+}
+
+REFUSALS = {
+    "full": "the server is full: try again later, or ask for a larger --max-clients",
+    "closing": "the server is ending its stream",
+    "version": f"the server speaks another version of the protocol than {VERSION}",
+    "key": "the server needs a key, or another one than this",
+}
+
+
+class Session:
+    """One listener's relation to one server."""
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        nonce: str,
+        timeout_s: float,
+        random: Random,
+        now: float,
+    ) -> None:
+        """`timeout_s` is how long to look for the server before it is lost for good."""
+        assert addresses, "there is nobody to connect to"
+        self.state = State.CONNECTING
+        self.accept: Accept | None = None
+        self.stream: int | None = None
+        self.server: Address | None = None
+        self.failure: str | None = None
+        """Why it closed, for the user; None if all went as it should."""
+        self.status: Status | None = None
+        self.rtt_s: float | None = None
+        """The last round trip that was measured."""
+        self._addresses = list(addresses)
+        self._nonce = nonce
+        self._timeout_s = timeout_s
+        self._random = random
+        self._cookie: str | None = None
+        self._outbox: list[tuple[bytes, Address]] = []
+        self._sequence = 0
+        self._attempts = 0
+        self._pause_s = FIRST_PAUSE_S
+        self._goodbye: Goodbye | None = None
+        self._goodbyes = 0
+        self._heard_at = now
+        self._act_at = now
+        self._give_up_at = now + timeout_s
+
+    # The network's side.
+
+    def knows(self, address: Address) -> bool:
+        """Whether what comes from `address` is for this session."""
+        if self.state is State.CONNECTING:
+            return address in self._addresses
+        return address == self.server
+
+    def heard(self, now: float) -> None:
+        """Something of the stream came: the server is there."""
+        self._heard_at = now
+
+    def receive(self, message: Message, address: Address, now: float) -> Control | None:
+        """Take a control message from an address that `knows`; its content if it counts.
+
+        Raises MessageError if the content is wrong.
+        """
+        if message.type == Type.CHALLENGE:
+            self._challenged(Challenge.from_message(message), address, now)
+        elif message.type == Type.ACCEPT:
+            return self._accepted(Accept.from_message(message), message.stream, address, now)
+        elif message.type == Type.REJECT:
+            self._rejected(Reject.from_message(message), now)
+        elif message.type == Type.STATUS and message.stream == self.stream:
+            return self._informed(Status.from_message(message), now)
+        elif message.type == Type.END and message.stream == self.stream:
+            end = End.from_message(message)
+            self._heard_at = now
+            if self._move(Event.ENDED):
+                self._act_at = now
+                return end
+        elif message.type == Type.GOODBYE:
+            self._answered(Goodbye.from_message(message))
+        return None
+
+    def refused_version(self) -> None:
+        """The server answered in another version of the protocol."""
+        if self._move(Event.REFUSED):
+            self.failure = REFUSALS["version"]
+
+    def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
+        """What has to go out, since the last call."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    # The clock's side.
+
+    def next_due(self) -> float | None:
+        """When `on_due` wants to be called next."""
+        if self.state is State.CLOSED:
+            return None
+        if self.state is State.CONNECTING:
+            return min(self._act_at, self._give_up_at)
+        if self.state is State.LISTENING:
+            return min(self._act_at, self._silent_at())
+        return self._act_at
+
+    def on_due(self, now: float) -> None:
+        """Do what time asks for, but for REPORTs: `report_is_due` asks for those."""
+        if self.state is State.LISTENING and now >= self._silent_at():
+            log.warning("nothing heard for %.0f s: connecting again", now - self._heard_at)
+            self._reconnect(Event.SILENCE, now)
+        if self.state is State.CONNECTING:
+            if now >= self._give_up_at:
+                self._move(Event.TIMEOUT)
+                self.failure = self._no_answer()
+            elif now >= self._act_at:
+                self._connect(now)
+        elif self.state is State.LEAVING and now >= self._act_at:
+            self._say_goodbye(now)
+
+    def report_is_due(self, now: float) -> bool:
+        """Whether a REPORT should go now."""
+        return self.state in (State.LISTENING, State.ENDING) and now >= self._act_at
+
+    def report(self, report: Report, now: float) -> None:
+        """Send what the listener has."""
+        assert self.server is not None
+        assert self.accept is not None
+        self._send(report, self.server)
+        self._act_at = now + min(REPORT_S, self.accept.timeout_s / REPORTS_IN_TIMEOUT)
+
+    def leave(self, goodbye: Goodbye, now: float) -> None:
+        """Say goodbye, with the final figures, until it is answered."""
+        if self._move(Event.LEAVE) and self.state is State.LEAVING:
+            self._goodbye = goodbye
+            self._say_goodbye(now)
+
+    # Within.
+
+    def _move(self, event: Event) -> bool:
+        """Follow the table; False if `event` means nothing in this state."""
+        to = TRANSITIONS.get((self.state, event))
+        if to is None:
+            return False
+        log.debug("%s: %s -> %s", event.name, self.state.name, to.name)
+        self.state = to
+        return True
+
+    def _silent_at(self) -> float:
+        assert self.accept is not None
+        return self._heard_at + self.accept.timeout_s
+
+    def _no_answer(self) -> str:
+        where = address_text(self._addresses[0])
+        if self.accept is not None:
+            return f"the server at {where} was lost, and did not come back in {self._timeout_s:g} s"
+        return (
+            f"no answer from {where} in {self._timeout_s:g} s:"
+            " check address and port, and that the server is running"
+        )
+
+    def _connect(self, now: float) -> None:
+        address = self._addresses[self._attempts % len(self._addresses)]
+        connect = Connect(nonce=self._nonce, cookie=self._cookie or "")
+        self._send(connect, address, CONNECT_BYTES)
+        self._attempts += 1
+        self._act_at = now + self._pause_s * self._random.uniform(
+            1 - PAUSE_JITTER, 1 + PAUSE_JITTER
+        )
+        self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * PAUSE_GROWTH)
+
+    def _reconnect(self, event: Event, now: float) -> None:
+        if self._move(event):
+            self._cookie = None
+            self._attempts = 0
+            self._pause_s = FIRST_PAUSE_S
+            self._act_at = now
+            self._give_up_at = now + self._timeout_s
+
+    def _challenged(self, challenge: Challenge, address: Address, now: float) -> None:
+        if self.state is not State.CONNECTING or challenge.nonce != self._nonce:
+            return
+        # Only the first is answered at once, what follows is left to the pauses: no ping-pong
+        # with a server that takes none of its cookies.
+        at_once, self._cookie = self._cookie is None, challenge.cookie
+        # This address answers: the cookie is for it, and so is the next attempt.
+        self._addresses.remove(address)
+        self._addresses.insert(0, address)
+        self._attempts = 0
+        if at_once:
+            self._connect(now)
+
+    def _accepted(self, accept: Accept, stream: int, address: Address, now: float) -> Accept | None:
+        if accept.nonce != self._nonce or not self._move(Event.ACCEPTED):
+            return None
+        self.accept = accept
+        self.stream = stream
+        self.server = address
+        self._heard_at = now
+        self._act_at = now
+        return accept
+
+    def _rejected(self, reject: Reject, now: float) -> None:
+        if reject.reason == "session":
+            if self.accept is not None and reject.echo == self.accept.session:
+                log.warning("the server does not know this session: connecting again")
+                self._reconnect(Event.UNKNOWN, now)
+        elif reject.echo == self._nonce and self._move(Event.REFUSED):
+            reason = reject.reason[:20]
+            self.failure = REFUSALS.get(reason, f"the server refused: {reason}")
+
+    def _answered(self, goodbye: Goodbye) -> None:
+        if self.accept is not None and goodbye.session == self.accept.session:
+            self._move(Event.FAREWELL)
+
+    def _informed(self, status: Status, now: float) -> Status:
+        self._heard_at = now
+        self.status = status
+        rtt_s = now - status.clock_us / 1e6
+        if 0 <= rtt_s < 60:
+            self.rtt_s = rtt_s
+        return status
+
+    def _say_goodbye(self, now: float) -> None:
+        assert self._goodbye is not None
+        assert self.server is not None
+        if self._goodbyes == GOODBYES:
+            self._move(Event.TIMEOUT)
+            return
+        self._send(self._goodbye, self.server)
+        self._goodbyes += 1
+        self._act_at = now + GOODBYE_PAUSE_S
+
+    def _send(self, content: Control, address: Address, size_bytes: int = 0) -> None:
+        message = content.to_message(self._sequence, stream=self.stream or 0)
+        datagram = message.pack(size_bytes)
+        self._sequence += 1
+        self._outbox.append((datagram, address))
+        log.info(
+            "sent %s %d, %d bytes, to %s",
+            content.TYPE.name,
+            message.sequence,
+            len(datagram),
+            address_text(address),
+        )

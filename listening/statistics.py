@@ -1,0 +1,92 @@
+"""What happened, as numbers that balance. Each number is defined where it stands.
+
+    expected = intact + retransmitted + rebuilt + lost + awaited      (messages)
+    received = intact + retransmitted + duplicates + late             (datagrams of audio)
+
+`awaited` is missing while its deadline has not come; when the stream has ended it is 0.
+The counters are added to where things happen; reading them changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(slots=True)
+class Statistics:
+    """Counters of one run of the client, over every stream that it heard."""
+
+    expected: int = 0
+    """Messages from the first that was meant for us to the last that is known to exist."""
+    intact: int = 0
+    """Came as first sent, in time."""
+    retransmitted: int = 0
+    """Came in time because it was asked for."""
+    rebuilt: int = 0
+    """Computed from parity, in time."""
+    lost: int = 0
+    """Not there at its deadline, or when the listener stopped."""
+    late: int = 0
+    """Datagrams that came after their deadline: their message is lost already."""
+    duplicates: int = 0
+    """Datagrams that came again."""
+    out_of_order: int = 0
+    """Came after a higher sequence; not a loss."""
+    received: int = 0
+    """Datagrams of audio, whatever became of them."""
+    received_bytes: int = 0
+    """Bytes of MP3 in them."""
+    overflows: int = 0
+    """Dropped on arrival, because the buffer was full or its place could not be; not received."""
+    malformed: int = 0
+    """Datagrams that are no message of this protocol, or hold no whole MP3 frames."""
+    ignored: int = 0
+    """Datagrams of another sender, another stream, or of a type that a client does not take."""
+    underruns: int = 0
+    """Times that the timeline ran dry: nothing had come that could be played."""
+    reconnections: int = 0
+    """Times that the server was lost and found again."""
+    intact_s: float = 0.0
+    """Audio played as sent, in seconds."""
+    repaired_s: float = 0.0
+    """Audio played that was retransmitted or rebuilt, in seconds."""
+    concealed_s: float = 0.0
+    """Audio that was missing or damaged, replaced by silence and fades, in seconds."""
+    first_sound_s: float | None = None
+    """From the start of the program to the first sample handed to the output."""
+    rtt_s: float | None = None
+    """Round trip, smoothed as in RFC 6298 section 2."""
+    jitter_s: float | None = None
+    """Interarrival jitter of RFC 3550 section 6.4.1, of messages sent when they were due."""
+    _transit_s: float | None = None
+
+    @property
+    def awaited(self) -> int:
+        """Missing, and its deadline has not come."""
+        return self.expected - self.intact - self.retransmitted - self.rebuilt - self.lost
+
+    @property
+    def played_s(self) -> float:
+        """Audio time that was handed to the output, in seconds."""
+        return self.intact_s + self.repaired_s + self.concealed_s
+
+    def measure_jitter(self, media_time_us: int, speed: float, now: float) -> None:
+        """One message arrived at `now` that was due at its media time (RFC 3550 A.8)."""
+        transit_s = now - media_time_us / 1e6 / speed
+        if self._transit_s is not None:
+            difference_s = abs(transit_s - self._transit_s)
+            jitter_s = self.jitter_s or 0.0
+            self.jitter_s = jitter_s + (difference_s - jitter_s) / 16
+        self._transit_s = transit_s
+
+    def restart_jitter(self) -> None:
+        """Another stream begins: its media time has another origin."""
+        self._transit_s = None
+
+    def measure_rtt(self, rtt_s: float) -> None:
+        """One round trip took `rtt_s`."""
+        self.rtt_s = rtt_s if self.rtt_s is None else self.rtt_s + (rtt_s - self.rtt_s) / 8
+
+    def copy(self) -> Statistics:
+        """A copy that stays as it is."""
+        return dataclasses.replace(self)

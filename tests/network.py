@@ -1,0 +1,229 @@
+"""Both cores in one process, joined by a network that loses, delays and reorders, in virtual time.
+
+Loss is data: `drop(side, index)` says which datagram of which side goes missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+from broadcasting.broadcast import Broadcast, Settings
+from broadcasting.source import Segment, Track
+from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
+from wire.address import Address
+
+SERVER: Address = ("192.0.2.1", 4501)
+
+TRACK = Track(
+    number=1,
+    path="test.mp3",
+    title="Test",
+    artist=None,
+    duration_s=None,
+    frame_rate_hz=44_100,
+    channels=2,
+    bit_rate_bps=128_000,
+)
+
+
+def client_address(number: int) -> Address:
+    """The address of listener `number`."""
+    return ("198.51.100.1", 10_000 + number)
+
+
+def silent_frame() -> bytes:
+    """A Layer III frame of 1,152 samples at 44.1 kHz, 128 kbit/s, all zeros within."""
+    return bytes.fromhex("fffb9064") + bytes(413)
+
+
+def segments(count: int, frames: int = 3) -> Iterator[Segment]:
+    """A programme of `count` segments, 26 ms a frame."""
+    samples = 0
+    for _ in range(count):
+        begin_us = round(samples * 1e6 / 44_100)
+        samples += 1152 * frames
+        end_us = round(samples * 1e6 / 44_100)
+        yield Segment(silent_frame() * frames, begin_us, end_us - begin_us, TRACK, 0, 0)
+
+
+@dataclasses.dataclass
+class Link:
+    """What happens to datagrams on their way."""
+
+    delay_s: float = 0.005
+    drop: Callable[[str, int], bool] = lambda side, index: False
+    jitter: Callable[[str, int], float] = lambda side, index: 0.0
+    copies: Callable[[str, int], int] = lambda side, index: 1
+
+
+class Listener:
+    """A client core, and the items that its playback thread would have played."""
+
+    def __init__(
+        self, number: int, now: float, *, buffer_s: float, timeout_s: float, waits: bool
+    ) -> None:
+        self.address = client_address(number)
+        self.played: list[Playable] = []
+        self.played_at: list[float] = []
+        self.core = Listen(
+            [SERVER],
+            nonce=f"{number:016x}",
+            timeout_s=timeout_s,
+            buffer_s=buffer_s,
+            lead_s=0.0,
+            waits=waits,
+            random=Random(number),
+            now=now,
+        )
+
+    @property
+    def sequences(self) -> list[int]:
+        """The sequences that were played, in order."""
+        return [item.message.sequence for item in self.played if isinstance(item, Ready)]
+
+    @property
+    def gaps(self) -> int:
+        return sum(isinstance(item, Gap) for item in self.played)
+
+    @property
+    def ended(self) -> bool:
+        return any(isinstance(item, End) for item in self.played)
+
+    def count(self, kind: type[NewStream | Restart]) -> int:
+        """How many items of `kind` were played."""
+        return sum(isinstance(item, kind) for item in self.played)
+
+
+class Network:
+    """The world: one server core, any number of listeners, a clock that nobody reads."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        programme: Iterator[Segment] | None = None,
+        link: Link | None = None,
+    ) -> None:
+        self.now = 1000.0
+        self.link = link or Link()
+        self.listeners: list[Listener] = []
+        self.sent = {"server": 0, "client": 0}
+        self.bytes_to: dict[Address, int] = {}
+        self._order = itertools.count()
+        self._flying: list[tuple[float, int, str, bytes, Address]] = []
+        self._runs = itertools.count(1)
+        self.start_server(
+            settings or Settings(), programme if programme is not None else segments(100)
+        )
+
+    def start_server(self, settings: Settings, programme: Iterator[Segment]) -> None:
+        """Start the server, or another one in its place."""
+        run = next(self._runs)
+        tokens = itertools.count(run * 1_000_000)
+        self.programme = programme
+        self.server: Broadcast | None = Broadcast(
+            settings,
+            stream_id=0xABC0000 + run,
+            secret=bytes([run]) * 32,
+            token=lambda: f"{next(tokens):032x}",
+        )
+
+    def kill_server(self) -> None:
+        """The server is gone without a word."""
+        self.server = None
+
+    def join(
+        self, *, buffer_s: float = 1.0, timeout_s: float = 10.0, waits: bool = False
+    ) -> Listener:
+        """One listener more."""
+        listener = Listener(
+            len(self.listeners), self.now, buffer_s=buffer_s, timeout_s=timeout_s, waits=waits
+        )
+        self.listeners.append(listener)
+        return listener
+
+    def remove(self, listener: Listener) -> None:
+        """The listener is gone without a word."""
+        self.listeners.remove(listener)
+
+    def send(self, side: str, data: bytes, address: Address) -> None:
+        """Put one datagram on the way: to `address` from the server, from `address` to it."""
+        index = self.sent[side]
+        self.sent[side] += 1
+        if side == "server":
+            self.bytes_to[address] = self.bytes_to.get(address, 0) + len(data)
+        if self.link.drop(side, index):
+            return
+        for _ in range(self.link.copies(side, index)):
+            arrival = self.now + self.link.delay_s + self.link.jitter(side, index)
+            heapq.heappush(self._flying, (arrival, next(self._order), side, data, address))
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Let time pass, from one thing that is due to the next."""
+        end = self.now + seconds
+        while self.now < end and not until():
+            self._exchange()
+            self.now = max(self.now + 1e-6, min(end, self._next_due()))
+            self._deliver()
+        self._exchange()
+
+    def _exchange(self) -> None:
+        """Both sides do what is due now."""
+        server = self.server
+        if server is not None:
+            while server.wants_segment:
+                segment = next(self.programme, None)
+                if segment is None:
+                    server.end_of_source()
+                else:
+                    server.add_segment(segment)
+            server.on_due(self.now)
+            for sent in server.messages_to_broadcast(self.now):
+                for address in server.addresses:
+                    self.send("server", sent.datagram, address)
+                server.account(self.now - sent.due, 0, len(server.addresses), 0)
+            for data, address in server.datagrams_to_send(self.now):
+                self.send("server", data, address)
+        for listener in self.listeners:
+            listener.core.on_due(self.now)
+            for item in listener.core.audio_to_play(self.now):
+                listener.played.append(item)
+                listener.played_at.append(self.now)
+            for data, _ in listener.core.datagrams_to_send(self.now):
+                self.send("client", data, listener.address)
+
+    def _next_due(self) -> float:
+        times: list[float | None] = [self._flying[0][0] if self._flying else None]
+        if self.server is not None:
+            times.append(self.server.next_due())
+        for listener in self.listeners:
+            times += [listener.core.next_due(), listener.core.next_playable()]
+        return min((t for t in times if t is not None), default=float("inf"))
+
+    def _deliver(self) -> None:
+        while self._flying and self._flying[0][0] <= self.now:
+            _, _, side, data, address = heapq.heappop(self._flying)
+            if side == "client":
+                if self.server is not None:
+                    self.server.receive_datagram(data, address, self.now)
+                continue
+            for listener in self.listeners:
+                if listener.address == address:
+                    listener.core.receive_datagram(data, SERVER, self.now)
+
+
+def balanced(listener: Listener) -> bool:
+    """Whether the identities of the statistics hold at the end."""
+    count = listener.core.statistics
+    return (
+        count.expected == count.intact + count.retransmitted + count.rebuilt + count.lost
+        and count.received == count.intact + count.retransmitted + count.duplicates + count.late
+    )
+
+
+def addresses(listeners: Sequence[Listener]) -> list[Address]:
+    """Where `listeners` are."""
+    return [listener.address for listener in listeners]

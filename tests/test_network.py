@@ -1,0 +1,298 @@
+"""Server and listeners together, in virtual time, over a network that is not kind."""
+
+from __future__ import annotations
+
+import itertools
+from random import Random
+
+import pytest
+
+from broadcasting.broadcast import Settings
+from listening.listen import NewStream, Ready
+from tests.network import Link, Listener, Network, balanced, segments
+
+
+def play_to_the_end(network: Network, *listeners: Listener) -> None:
+    """Until every listener has heard the end and said goodbye, and the server may leave."""
+    network.run(120, until=lambda: all(one.ended for one in listeners))
+    for one in listeners:
+        one.core.leave(network.now)
+    network.run(2)
+
+
+def random_loss(share: float, seed: int) -> Link:
+    random = Random(seed)
+    return Link(drop=lambda side, index: random.random() < share)
+
+
+def test_everything_is_heard_in_order_on_a_perfect_network() -> None:
+    network = Network()
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert listener.sequences == list(range(100))
+    assert listener.gaps == 0
+    assert listener.core.statistics.intact == listener.core.statistics.expected == 100
+    assert network.server is not None
+    assert network.server.finished(network.now)
+
+
+def test_the_first_sound_is_due_two_round_trips_after_the_start() -> None:
+    network = Network()
+    began = network.now
+    listener = network.join()
+    network.run(1)
+    assert listener.played_at[0] - began == pytest.approx(4 * network.link.delay_s, abs=1e-3)
+
+
+def test_a_late_joiner_begins_at_once_and_where_the_others_are() -> None:
+    network = Network()
+    first = network.join()
+    network.run(3)
+    began = network.now
+    late = network.join()
+    network.run(0.5)
+    assert late.played_at[0] - began == pytest.approx(4 * network.link.delay_s, abs=1e-3)
+    position_s = [one.core.snapshot(network.now).position_s for one in (first, late)]
+    assert position_s[0] == pytest.approx(position_s[1], abs=0.15)
+    play_to_the_end(network, first, late)
+    assert late.sequences == list(range(late.sequences[0], 100))
+    assert late.gaps == 0
+
+
+def test_a_listener_gets_no_message_twice_when_its_burst_and_the_live_stream_meet() -> None:
+    network = Network()
+    network.join()
+    network.run(3)
+    late = network.join()
+    network.run(2)
+    assert late.core.statistics.duplicates == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_statistics_balance_and_agree_with_what_the_network_dropped(seed: int) -> None:
+    network = Network(link=random_loss(0.1, seed))
+    listener = network.join()
+    play_to_the_end(network, listener)
+    count = listener.core.statistics
+    assert balanced(listener)
+    assert count.expected == 100
+    assert count.lost == 100 - len(listener.sequences)
+    assert 0 < count.lost < 40
+
+
+def test_reordering_within_the_buffer_loses_nothing() -> None:
+    random = Random(1)
+    network = Network(link=Link(jitter=lambda side, index: random.uniform(0, 0.4)))
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert listener.sequences == list(range(100))
+    assert listener.core.statistics.out_of_order > 0
+    assert listener.core.statistics.lost == 0
+    assert balanced(listener)
+
+
+def test_duplicates_are_counted_and_not_heard() -> None:
+    network = Network(link=Link(copies=lambda side, index: 2))
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert listener.sequences == list(range(100))
+    assert listener.core.statistics.duplicates == 100
+    assert balanced(listener)
+
+
+@pytest.mark.parametrize("lost_type", [1, 2, 3])
+def test_a_lost_handshake_message_delays_but_does_not_lose_audio(lost_type: int) -> None:
+    dropped: list[int] = []
+    network = Network()
+    send = network.send
+
+    def send_but_once(side: str, data: bytes, address: tuple[str, int]) -> None:
+        if data[3] == lost_type and not dropped:
+            dropped.append(lost_type)
+            return
+        send(side, data, address)
+
+    network.send = send_but_once  # type: ignore[method-assign, assignment]
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert dropped
+    assert listener.sequences == list(range(100))
+
+
+def test_end_reaches_everyone_however_often_it_is_lost() -> None:
+    network = Network()
+    send = network.send
+    lost = itertools.count()
+
+    def send_without_ends(side: str, data: bytes, address: tuple[str, int]) -> None:
+        if data[3] != 8 or next(lost) >= 5:
+            send(side, data, address)
+
+    network.send = send_without_ends  # type: ignore[method-assign, assignment]
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert listener.ended
+    assert next(lost) > 5
+
+
+def test_stopping_the_server_ends_the_stream_where_it_is() -> None:
+    network = Network()
+    listener = network.join()
+    network.run(2)
+    assert network.server is not None
+    network.server.stop(network.now)
+    play_to_the_end(network, listener)
+    assert listener.core.statistics.lost == 0
+    assert listener.sequences == list(range(len(listener.sequences)))
+    assert network.server.finished(network.now)
+
+
+def test_stopping_the_server_before_the_start_ends_a_stream_of_nothing() -> None:
+    network = Network(Settings(wait_for=2))
+    listener = network.join()
+    network.run(2)
+    assert network.server is not None
+    network.server.stop(network.now)
+    play_to_the_end(network, listener)
+    assert listener.sequences == []
+    assert listener.core.failure is None
+
+
+def test_the_stream_waits_for_as_many_listeners_as_were_asked_for() -> None:
+    network = Network(Settings(wait_for=3))
+    two = [network.join(), network.join()]
+    network.run(30)
+    assert not any(one.sequences for one in two)
+    third = network.join()
+    play_to_the_end(network, *two, third)
+    assert all(one.sequences == list(range(100)) for one in (*two, third))
+
+
+def test_a_full_server_refuses_politely_and_takes_the_next_when_a_slot_is_free() -> None:
+    network = Network(Settings(max_clients=1))
+    first = network.join()
+    network.run(1)
+    second = network.join()
+    network.run(1)
+    assert second.core.closed
+    assert second.core.failure is not None
+    assert "full" in second.core.failure
+    first.core.leave(network.now)
+    network.run(0.1)
+    third = network.join()
+    network.run(1)
+    assert third.sequences
+
+
+def test_a_listener_that_is_killed_loses_its_slot_after_the_time_out() -> None:
+    network = Network(Settings(timeout_s=5.0), segments(1000))
+    stays, killed = network.join(), network.join()
+    network.run(3)
+    assert network.server is not None
+    network.remove(killed)
+    network.run(4.0)
+    assert killed.address in network.server.addresses
+    network.run(2.1)
+    assert network.server.addresses == (stays.address,)
+
+
+def test_a_server_that_is_killed_and_restarted_is_found_and_heard_again() -> None:
+    network = Network(programme=segments(1000))
+    listener = network.join()
+    network.run(5)
+    network.kill_server()
+    network.run(3)
+    network.start_server(Settings(), segments(100))
+    network.run(2.5)
+    assert listener.count(NewStream) == 2
+    before = len(listener.sequences)
+    play_to_the_end(network, listener)
+    assert listener.sequences[-100:] == list(range(100))
+    assert before < len(listener.sequences)
+    assert listener.core.statistics.reconnections == 1
+    assert balanced(listener)
+
+
+def test_a_server_that_stays_away_is_given_up_with_the_statistics_of_what_was_heard() -> None:
+    network = Network(programme=segments(1000))
+    listener = network.join(timeout_s=10)
+    network.run(5)
+    network.kill_server()
+    network.run(30)
+    assert listener.core.closed
+    assert listener.ended
+    assert listener.core.failure is not None
+    assert "lost" in listener.core.failure
+    assert len(listener.sequences) == listener.core.statistics.intact > 50
+    assert balanced(listener)
+
+
+def test_a_cut_of_the_network_is_a_hole_on_the_timeline_and_nothing_more() -> None:
+    cut = False
+    network = Network(programme=segments(400), link=Link(drop=lambda side, index: cut))
+    listener = network.join()
+    network.run(5)
+    cut = True
+    network.run(3)
+    cut = False
+    network.run(2)
+    position_s = listener.core.snapshot(network.now).position_s
+    assert network.server is not None
+    assert position_s == pytest.approx(network.server.snapshot(network.now).position_s, abs=0.2)
+    play_to_the_end(network, listener)
+    assert listener.count(NewStream) == 1
+    assert listener.sequences[-1] == 399
+    assert listener.core.statistics.expected == 400
+    assert balanced(listener)
+
+
+def test_a_long_cut_ends_in_a_new_registration_within_the_same_stream() -> None:
+    cut = False
+    network = Network(programme=segments(1200), link=Link(drop=lambda side, index: cut))
+    listener = network.join(timeout_s=60)
+    network.run(5)
+    cut = True
+    network.run(30)
+    cut = False
+    network.run(3)
+    assert listener.core.statistics.reconnections == 1
+    play_to_the_end(network, listener)
+    assert listener.count(NewStream) == 1
+    assert listener.sequences[-1] == 1199
+    assert listener.core.statistics.expected == 1200
+    assert balanced(listener)
+
+
+def test_a_message_is_given_out_before_its_audio_is_needed() -> None:
+    random = Random(2)
+    network = Network(link=Link(jitter=lambda side, index: random.uniform(0, 0.9)))
+    listener = network.join()
+    play_to_the_end(network, listener)
+    began = listener.played_at[1]
+    for item, at in zip(listener.played, listener.played_at, strict=True):
+        if isinstance(item, Ready):
+            assert at <= began + item.message.media_time_us / 1e6 + 0.079
+
+
+def test_an_interval_makes_the_server_wake_that_often_and_loses_nothing() -> None:
+    network = Network(Settings(interval_s=0.5))
+    listener = network.join()
+    network.run(0.1)
+    wakes = []
+    while network.server is not None and not network.server.snapshot(network.now).closing:
+        before = network.sent["server"]
+        network.run(0.01)
+        if network.sent["server"] - before > 2:
+            wakes.append(network.now)
+    assert all(b - a == pytest.approx(0.5, abs=0.02) for a, b in itertools.pairwise(wakes))
+    play_to_the_end(network, listener)
+    assert listener.sequences == list(range(100))
+
+
+def test_ten_times_the_speed_takes_a_tenth_of_the_time() -> None:
+    network = Network(Settings(speed=10.0), segments(1000))
+    began = network.now
+    listener = network.join(waits=True)
+    network.run(100, until=lambda: listener.ended)
+    assert listener.sequences == list(range(1000))
+    assert network.now - began == pytest.approx(7.8, abs=1.2)

@@ -1,0 +1,489 @@
+"""The loudspeaker: first on a pretended device, in virtual time, then real sound, recorded."""
+
+import itertools
+import json
+import mmap
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pydub import AudioSegment
+
+from listening.outputs import OutputError, PcmFormat, alsa, reel, speaker
+from listening.outputs.reel import Reel
+from listening.outputs.speaker import Speaker, nearest_format
+from tests import ear, pulse
+from tests.player import noise, segments
+
+ROOT = Path(__file__).parent.parent
+STEREO = PcmFormat(44_100, 2)
+
+# The formats.
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_simpleaudio_takes_is_left_as_it_is(rate_hz: int, channels: int) -> None:
+    assert nearest_format(PcmFormat(rate_hz, channels)) == PcmFormat(rate_hz, channels)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "channels", "nearest"),
+    [
+        (12_000, 1, PcmFormat(24_000, 1)),
+        (44_100, 6, STEREO),
+        (64_000, 2, PcmFormat(192_000, 2)),
+        (47_999, 2, PcmFormat(48_000, 2)),
+        (384_000, 2, PcmFormat(192_000, 2)),
+    ],
+)
+def test_what_simpleaudio_refuses(rate_hz: int, channels: int, nearest: PcmFormat) -> None:
+    assert nearest_format(PcmFormat(rate_hz, channels)) == nearest
+
+
+# The tape on a pretended device.
+
+
+READ_AHEAD_S = 0.1
+IS_READABLE = reel._Pagemap.is_readable
+
+
+class Handle:
+    """One buffer that is being played, by a device with a crystal and a clock of its own."""
+
+    def __init__(self, buffer: mmap.mmap, now: float) -> None:
+        self.started_s = now
+        self.stopped = False
+        self._buffer = buffer
+        self._heard = bytearray()
+
+    @property
+    def heard(self) -> bytes:
+        return bytes(self._heard)
+
+    def read(self, end_byte: int) -> None:
+        self._heard += self._buffer[len(self._heard) : end_byte]
+
+    def is_playing(self) -> bool:
+        return not self.stopped
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Device:
+    """Stands in for the module simpleaudio: it reads READ_AHEAD_S before it plays."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.bytes_per_s = 0
+        self.handles: list[Handle] = []
+        self.busy = False
+        self.drift = 0.0
+        self.gone = False
+
+    def play_buffer(self, buffer: mmap.mmap, channels: int, width: int, rate_hz: int) -> Handle:
+        assert width == 2
+        self.bytes_per_s = rate_hz * channels * width
+        if self.busy and any(handle.is_playing() for handle in self.handles):
+            raise AssertionError("would wait for the device for ever")
+        self.handles.append(Handle(buffer, self.now))
+        return self.handles[-1]
+
+    def why_not(self) -> str | None:
+        if self.gone:
+            return "No such device"
+        playing = any(handle.is_playing() for handle in self.handles)
+        return "Device or resource busy" if self.busy and playing else None
+
+    def pass_time(self, duration_s: float) -> None:
+        self.now += duration_s
+        for handle in self.handles:
+            if handle.is_playing():
+                elapsed_s = (self.now - handle.started_s) * (1 + self.drift)
+                read_bytes = round((elapsed_s + READ_AHEAD_S) * self.bytes_per_s / 4) * 4
+                handle.read(read_bytes)
+
+    def wait(self, duration_s: float) -> bool:
+        """In place of Event.wait(): nobody cancels."""
+        self.pass_time(duration_s)
+        return False
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Device:
+    pretended = Device()
+    # Without a look at its memory the device is taken to keep time, and all is exact.
+    monkeypatch.setattr(reel._Pagemap, "is_readable", lambda: False)
+    monkeypatch.setitem(sys.modules, "simpleaudio", pretended)
+    monkeypatch.setattr(
+        speaker, "alsa", SimpleNamespace(be_quiet=lambda: None, why_not=pretended.why_not)
+    )
+    return pretended
+
+
+def play_live(one: Speaker, device: Device, sound: bytes, pcm: PcmFormat = STEREO) -> None:
+    """Write each segment a lead ahead of its time."""
+    begun_s, position_s = device.now, 0.0
+    for segment in segments(sound, pcm):
+        device.pass_time(max(0, begun_s + position_s - speaker.LEAD_S - device.now))
+        one.write(segment)
+        one.flush()
+        position_s += segment.frame_count() / pcm.frame_rate_hz
+
+
+def close(one: Speaker, device: Device, after_s: float = 1.0) -> None:
+    device.pass_time(after_s)
+    one.close()
+    assert not any(handle.is_playing() for handle in device.handles)
+
+
+def opened(device: Device, reel_s: float | None = None) -> Speaker:
+    one = Speaker(reel_s, clock=lambda: device.now)
+    assert one.open(STEREO, None) == STEREO
+    return one
+
+
+def test_the_device_starts_when_a_lead_of_audio_is_there(device: Device) -> None:
+    one = opened(device)
+    for count, segment in enumerate(segments(noise(STEREO, 1), STEREO), 1):
+        one.write(segment)
+        assert len(device.handles) == (count > 4)
+        one.flush()
+    close(one, device, 2)
+
+    assert ear.compare(device.handles[0].heard, noise(STEREO, 1))
+
+
+def test_a_stream_shorter_than_the_lead_is_heard_too(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = opened(device)
+    one.write(next(segments(noise(STEREO, 0.05), STEREO)))
+    one.flush()
+    assert not device.handles
+    monkeypatch.setattr(one._cancelled, "wait", device.wait)
+    one.close()
+
+    assert ear.compare(device.handles[0].heard, noise(STEREO, 0.05))
+
+
+def test_nothing_written_nothing_played(device: Device) -> None:
+    one = Speaker(clock=lambda: device.now)
+    one.flush()
+    one.close()
+    one = opened(device)
+    one.flush()
+    one.close()
+
+    assert not device.handles
+
+
+def test_a_batch_is_heard_only_after_flush(device: Device) -> None:
+    one = opened(device)
+    for segment in segments(noise(STEREO, 1), STEREO):
+        one.write(segment)
+
+    assert not device.handles
+    one.flush()
+    assert len(device.handles) == 1
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_reels_follow_each_other(device: Device, busy: bool) -> None:
+    device.busy = busy
+    sound = noise(STEREO, 20)
+    one = opened(device, reel_s=12)
+    play_live(one, device, sound)
+    close(one, device)
+
+    assert len(device.handles) == 3
+    together = 0  # where one reel has sound the others are silent
+    for handle in device.handles:
+        begin = round((handle.started_s - device.handles[0].started_s) * 44_100) * 4
+        together |= int.from_bytes(handle.heard, "little") << 8 * begin
+    hearing = ear.compare(together.to_bytes(30 * 44_100 * 4, "little"), sound)
+    if busy:
+        # What lay ready on the old reel when it was stopped is not heard: it is silence.
+        assert {fault.kind for fault in hearing.faults} == {"silence"}
+        assert max(fault.missing_s for fault in hearing.faults) < speaker.LEAD_S
+    else:
+        assert hearing
+    assert one.underruns == 0
+
+
+def test_a_late_writer_leaves_silence_and_goes_on_in_time(device: Device) -> None:
+    one = opened(device)
+    sound = noise(STEREO, 4)
+    half = len(sound) // 2
+    play_live(one, device, sound[:half])
+    device.pass_time(1.0)
+    for segment in segments(sound[half:], STEREO):
+        one.write(segment)
+    one.flush()
+    close(one, device, 3)
+
+    (fault,) = ear.compare(device.handles[0].heard, sound).faults
+    assert fault.kind == "silence"
+    assert fault.at_s == pytest.approx(2.0, abs=0.001)
+    assert fault.missing_s == pytest.approx(1.0 - speaker.LEAD_S + 0.1, abs=0.1)
+    assert one.underruns == 1
+
+
+def test_a_new_timeline_is_heard_whole(device: Device) -> None:
+    one = opened(device)
+    sound = noise(STEREO, 4)
+    half = len(sound) // 2
+    play_live(one, device, sound[:half])
+    device.pass_time(5.0)
+    one.resync()
+    play_live(one, device, sound[half:])
+    close(one, device)
+
+    (fault,) = ear.compare(device.handles[0].heard, sound).faults
+    assert fault.kind == "gap"
+    assert fault.added_s == pytest.approx(5.0, abs=0.1)
+    assert one.underruns == 0
+
+
+def test_hours_of_silence_at_once_cost_no_memory(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = opened(device)
+    play_live(one, device, noise(STEREO, 1))
+    device.now += 3600
+    written: list[int] = []
+    monkeypatch.setattr(Reel, "write", lambda reel, begin, pcm: written.append(len(pcm)))
+    second = AudioSegment(data=bytes(44_100 * 4), sample_width=2, frame_rate=44_100, channels=2)
+    for _ in range(3600):
+        one.write(second)
+    one.flush()
+
+    assert sum(written) <= 2 * 44_100 * 4
+
+
+def test_after_cancel_close_does_not_wait(device: Device) -> None:
+    one = opened(device)
+    for segment in segments(noise(STEREO, 30), STEREO):
+        one.write(segment)
+    one.flush()
+    one.cancel()
+    began_s = time.monotonic()
+    one.close()
+    one.close()
+
+    assert time.monotonic() - began_s < 1
+    assert device.handles[0].stopped
+
+
+def test_a_device_that_stops_is_started_again(device: Device) -> None:
+    one = opened(device)
+    sound = noise(STEREO, 4)
+    half = len(sound) // 2
+    play_live(one, device, sound[:half])
+    device.handles[0].stop()
+    play_live(one, device, sound[half:])
+    close(one, device)
+
+    assert len(device.handles) == 2
+    hearing = ear.compare(device.handles[1].heard, sound[half:])
+    assert not hearing.faults
+    assert hearing.missing_at_start_s < 0.1
+
+
+def test_a_device_that_is_gone_is_an_error(device: Device) -> None:
+    one = opened(device)
+    play_live(one, device, noise(STEREO, 1))
+    device.handles[0].stop()
+    device.gone = True
+
+    with pytest.raises(OutputError, match=r"no sound device .*No such device.*--output FILE.wav"):
+        one.flush()
+
+
+@pytest.mark.parametrize("drift", [0.0002, -0.0002])
+def test_a_drifting_device_is_followed(
+    device: Device, drift: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reel._Pagemap, "is_readable", IS_READABLE)
+    if not reel._Pagemap.is_readable():
+        pytest.skip("this system has no pagemap")
+    device.drift = drift
+    pcm = PcmFormat(24_000, 1)
+    one = Speaker(clock=lambda: device.now)
+    one.open(pcm, None)
+    play_live(one, device, noise(pcm, 600), pcm)
+    device_frames = len(device.handles[0].heard) // pcm.frame_bytes - READ_AHEAD_S * 24_000
+    close(one, device)
+
+    assert one.underruns == 0
+    clock_frames = round((device.now - 1 - device.handles[0].started_s) * 24_000)
+    assert one._tape.heard_frames(device.now - 1) == pytest.approx(device_frames, abs=1000)
+    assert abs(device_frames - clock_frames) > 2500
+    stretched = one._tape.written_frames - 600 * 24_000
+    assert 500 < stretched * drift / abs(drift) < 2880
+
+
+def test_stretching_is_seamless(device: Device) -> None:
+    one = opened(device)
+    one._tape.stretch_frames = lambda: 1  # type: ignore[method-assign]
+    tone = b"".join(
+        int(8000 * (frame % 441) / 441).to_bytes(2, "little", signed=True) * 2
+        for frame in range(44_100)
+    )
+    play_live(one, device, tone)
+    one._tape.stretch_frames = lambda: -1  # type: ignore[method-assign]
+    play_live(one, device, tone)
+
+    assert one._tape.written_frames == 2 * 44_100
+    close(one, device)
+    left = memoryview(device.handles[0].heard).cast("h")[: 44_100 * 2 : 2]
+    steps = {right - left for left, right in itertools.pairwise(left)}
+    # No sample is heard twice or left out: the ramp goes on by its own steps, or falls back once.
+    assert all(16 <= step <= 20 or step < 0 for step in steps)
+
+
+def test_audio_of_another_format_is_our_own_fault(device: Device) -> None:
+    one = opened(device)
+    with pytest.raises(ValueError, match="format"):
+        one.write(AudioSegment(data=bytes(8), sample_width=2, frame_rate=48_000, channels=2))
+
+
+def test_no_simpleaudio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "simpleaudio", None)
+
+    with pytest.raises(OutputError, match="simpleaudio is missing: pip install"):
+        Speaker().prepare()
+
+
+def test_without_alsa_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alsa, "LIBRARY", "libnothing.so.0")
+    alsa._library.cache_clear()
+    try:
+        alsa.be_quiet()
+        assert alsa.why_not() is None
+    finally:
+        alsa._library.cache_clear()
+
+
+# Real sound.
+
+
+def player(sound: pulse.SoundServer, **options: object) -> list[str]:
+    """The command that plays `options["duration_s"]` of noise as this sound server takes it."""
+    options = {"frame_rate_hz": sound.frame_rate_hz, "channels": sound.channels, **options}
+    return [sys.executable, "-W", "ignore", "-m", "tests.player", json.dumps(options)]
+
+
+def played(sound: pulse.SoundServer, **options: object) -> dict[str, float]:
+    """Let the player play; what it says of it."""
+    ended = subprocess.run(
+        player(sound, **options),
+        cwd=ROOT,
+        env=sound.environment,
+        timeout=40,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    result: dict[str, float] = json.loads(ended.stdout)
+    return result
+
+
+def heard(
+    folder: Path, pcm: PcmFormat = STEREO, **options: object
+) -> tuple[bytes, dict[str, float]]:
+    """What the player plays, and what it says of it."""
+    results = []
+    recording = pulse.record(
+        folder,
+        lambda sound: results.append(played(sound, **options)),
+        pcm.frame_rate_hz,
+        pcm.channels,
+    )
+    return recording, results[-1]
+
+
+def test_real_sound_is_the_sent_sound_bit_for_bit(tmp_path: Path) -> None:
+    recording, result = heard(tmp_path, duration_s=5)
+
+    assert ear.compare(recording, noise(STEREO, 5))
+    assert result["underruns"] == 0
+    assert result["closing_s"] < speaker.LEAD_S + 1
+
+
+def test_real_sound_of_a_rate_that_the_device_refuses(tmp_path: Path) -> None:
+    pcm = PcmFormat(24_000, 1)
+    recording, _ = heard(tmp_path, pcm, source_hz=12_000, duration_s=2)
+
+    assert ear.compare(recording, noise(pcm, 2), 24_000, 1)
+
+
+def test_a_real_sound_shorter_than_the_lead(tmp_path: Path) -> None:
+    recording, _ = heard(tmp_path, duration_s=0.1)
+
+    assert ear.compare(recording, noise(STEREO, 0.1))
+
+
+def test_the_seam_between_two_reels_is_short(tmp_path: Path) -> None:
+    recording, result = heard(tmp_path, duration_s=8, reel_s=8)
+
+    hearing = ear.compare(recording, noise(STEREO, 8))
+    assert result["underruns"] == 0
+    assert hearing.missing_at_start_s == hearing.missing_at_end_s == 0
+    # One start of a device is never quite like another: the two reels overlap, or lie apart.
+    assert len(hearing.faults) <= 1, hearing
+    assert all(max(fault.missing_s, fault.added_s) < 0.15 for fault in hearing.faults), hearing
+
+
+def test_real_sound_stops_at_once_when_cancelled(tmp_path: Path) -> None:
+    with pulse.server(tmp_path) as sound:
+        result = played(sound, duration_s=5, cancel_after_s=1)
+
+    assert result["closing_s"] < 0.5
+
+
+def test_a_sound_server_that_ends_is_one_line(tmp_path: Path) -> None:
+    with pulse.server(tmp_path) as sound:
+        process = subprocess.Popen(
+            player(sound, duration_s=20, tell_after_s=0.5),
+            cwd=ROOT,
+            env=sound.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "playing\n"
+            sound.stop()
+            _, complaint = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
+
+    assert process.returncode == 1
+    assert complaint.startswith("no sound device can be used (Connection refused): ")
+    assert complaint.count("\n") == 1
+
+
+def test_no_sound_server_is_one_line(tmp_path: Path) -> None:
+    sound = pulse.SoundServer(tmp_path, 44_100, 2)
+    ended = subprocess.run(
+        player(sound, duration_s=1),
+        cwd=ROOT,
+        env=sound.environment,
+        timeout=20,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("no sound device can be used (")
+    assert ended.stderr.endswith("connect one, or choose --output FILE.wav, FILE.mp3 or null\n")
+    assert ended.stderr.count("\n") == 1
