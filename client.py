@@ -1,0 +1,262 @@
+"""Listen to an MP3 broadcast over UDP, without a gap, and tell truthfully how it went.
+
+    python client.py 192.0.2.10 4501
+
+The front door: it holds the sockets, the two threads and the one lock where they meet, and it
+stops in order. What is decided, is decided in `listening/`. What takes long to import is
+imported by the playback thread, while the server's answer is on its way.
+"""
+
+from __future__ import annotations
+
+import time
+
+STARTED_AT = time.monotonic()
+
+import argparse  # noqa: E402 - the clock of the first sound starts before anything is imported
+import logging  # noqa: E402
+import random  # noqa: E402
+import secrets  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from listening.arguments import parse  # noqa: E402
+from listening.display import live_text, summary  # noqa: E402
+from listening.listen import Listen, ListenSnapshot  # noqa: E402
+from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
+from listening.playback import Playback  # noqa: E402
+from listening.report import as_json  # noqa: E402
+from shell.arguments import WRONG_USAGE  # noqa: E402
+from shell.live import LiveLine, human_stream, print_table  # noqa: E402
+from shell.log import LogError, LogFile  # noqa: E402
+from shell.result import check_writable, write_json  # noqa: E402
+from shell.stopping import Signals, run_program  # noqa: E402
+from shell.udp import (  # noqa: E402
+    AddressError,
+    Bell,
+    family_of,
+    open_client_sockets,
+    received,
+    server_addresses,
+    wait_readable,
+)
+
+FAILED = 1
+
+REFRESH_S = 0.25
+
+log = logging.getLogger("client")
+
+
+class Client:
+    """The sockets, the receiver and the playback thread, and the lock where they meet."""
+
+    def __init__(
+        self, listen: Listen, playback: Playback, output: Output, sockets: Sequence[socket.socket]
+    ) -> None:
+        self.listen = listen
+        self.failure: str | None = None
+        self._playback = playback
+        self._output = output
+        self._sockets = {sock.family: sock for sock in sockets}
+        self._meeting = threading.Condition()
+        self._bell = Bell()
+        self._silenced = False
+        self._abort = False
+
+    def run(self, line: LiveLine, signals: Signals) -> None:
+        """Listen until the stream ends, or a signal to stop; a second signal does not wait."""
+        receiver = self._thread("receiver", self._receive, signals)
+        player = self._thread("playback", self._play, signals)
+        while player.is_alive():
+            line.show(live_text(self.snapshot()))
+            if signals.wait(REFRESH_S):
+                self._silence()
+        with self._meeting:
+            self.listen.leave(time.monotonic())
+        self._bell.ring()
+        while receiver.is_alive():
+            if signals.wait(REFRESH_S):
+                self._abort = True
+                self._bell.ring()
+        player.join()
+        receiver.join()
+        self._bell.close()
+
+    def snapshot(self) -> ListenSnapshot:
+        """The state now."""
+        with self._meeting:
+            return self.listen.snapshot(time.monotonic())
+
+    def _thread(self, name: str, work: Callable[[], None], signals: Signals) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                # A fault of ours in one thread must not leave the other waiting for ever.
+                log.exception("the %s failed", name)
+                self.failure = f"stopped by a fault, see the log: {error}"
+                self._silence()
+            finally:
+                signals.notify()
+
+        thread = threading.Thread(target=guarded, name=name)
+        thread.start()
+        return thread
+
+    def _silence(self) -> None:
+        """Let the playback thread come to its end now."""
+        with self._meeting:
+            self._silenced = True
+            self._meeting.notify()
+        self._output.cancel()
+
+    # The receiver thread.
+
+    def _receive(self) -> None:
+        waiting = [*self._sockets.values(), self._bell.readable]
+        while not self._abort:
+            now = time.monotonic()
+            with self._meeting:
+                self.listen.on_due(now)
+                outgoing = self.listen.datagrams_to_send(now)
+                due = self.listen.next_due()
+                self._meeting.notify()
+            for datagram, address in outgoing:
+                try:
+                    self._sockets[family_of(address)].sendto(datagram, address)
+                except OSError as error:
+                    # Lost like any other datagram: what matters is sent again.
+                    log.warning("not sent: %s", error)
+            if due is None:
+                return
+            for sock in wait_readable(waiting, due - now):
+                if sock is self._bell.readable:
+                    self._bell.heard()
+                else:
+                    self._take_from(sock)
+
+    def _take_from(self, sock: socket.socket) -> None:
+        for data, address in received(sock):
+            with self._meeting:
+                self.listen.receive_datagram(data, address, time.monotonic())
+                self._meeting.notify()
+
+    # The playback thread.
+
+    def _play(self) -> None:
+        try:
+            self._playback.prepare()
+            while not self._silenced and not self._playback.ended:
+                with self._meeting:
+                    items = self.listen.audio_to_play(time.monotonic())
+                    if not items:
+                        self._wait_for_audio()
+                        continue
+                self._playback.play(items)
+                self._account()
+            self._playback.finish()
+            self._account()
+        except OutputEnded:
+            log.info("the next program of the pipe wants no more")
+        except OutputError as error:
+            self.failure = str(error)
+        finally:
+            try:
+                self._output.close()
+            except OutputError as error:
+                self.failure = self.failure or str(error)
+
+    def _wait_for_audio(self) -> None:
+        due = self.listen.next_playable()
+        wait_s = None if due is None else due - time.monotonic()
+        if not self._silenced and (wait_s is None or wait_s > 0):
+            self._meeting.wait(wait_s)
+
+    def _account(self) -> None:
+        with self._meeting:
+            count = self.listen.statistics
+            if count.first_sound_s is None and self._playback.sounds:
+                count.first_sound_s = time.monotonic() - STARTED_AT
+                log.info("first sound, %.3f s after the start", count.first_sound_s)
+            self.listen.account_audio(*self._playback.audio_s)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the client; its exit status."""
+    options = parse(arguments)
+    try:
+        output = make_output(options.output)
+        if options.json is not None:
+            check_writable(options.json)
+        addresses = server_addresses(options.host, options.port)
+        sockets = open_client_sockets(addresses)
+    except (ValueError, OutputError) as error:
+        return _failed(str(error), WRONG_USAGE)
+    except AddressError as error:
+        return _failed(str(error), error.status)
+    except OSError as error:
+        return _failed(f"cannot write {options.json}: {error.strerror}", WRONG_USAGE)
+    try:
+        logging_to: LogFile | None = LogFile(
+            "client", Path(options.log_file), verbose=options.verbose
+        )
+    except LogError as error:
+        logging_to = None
+        print(f"client.py: {error}", file=sys.stderr)
+    listen = Listen(
+        addresses,
+        nonce=secrets.token_hex(8),
+        timeout_s=options.timeout,
+        buffer_s=options.buffer,
+        lead_s=output.lead_s,
+        waits=output.waits,
+        random=random.Random(),  # noqa: S311 - spreads pauses, guards nothing
+        now=time.monotonic(),
+    )
+    client = Client(listen, Playback(output, options.volume), output, sockets)
+    try:
+        with Signals() as signals:
+            stream = human_stream(options.json, options.output)
+            with LiveLine(stream, quiet=options.quiet) as line:
+                client.run(line, signals)
+            return _tell_the_end(options, client)
+    finally:
+        for sock in sockets:
+            sock.close()
+        if logging_to is not None:
+            logging_to.close()
+
+
+def _tell_the_end(options: argparse.Namespace, client: Client) -> int:
+    snapshot = client.snapshot()
+    failure = client.failure or client.listen.failure
+    rows = summary(snapshot.statistics)
+    log.info(
+        "final: %s",
+        "; ".join(f"{name.strip()} {value} {rest}".strip() for name, value, rest in rows),
+    )
+    if failure is None or snapshot.statistics.played_s:
+        stream = human_stream(options.json, options.output)
+        print_table(stream, snapshot.title or "No stream", rows)
+    if options.json is not None:
+        try:
+            write_json(options.json, as_json(snapshot, client.listen.accept, failure))
+        except OSError as error:
+            return _failed(f"cannot write {options.json}: {error.strerror}", FAILED)
+    if failure is not None:
+        log.error("%s", failure)
+        return _failed(failure, FAILED)
+    return 0
+
+
+def _failed(text: str, status: int) -> int:
+    print(f"client.py: {text}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    run_program(main)

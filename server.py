@@ -1,0 +1,311 @@
+"""Broadcast MP3 over UDP to many listeners.
+
+    python server.py song.mp3 4501
+
+The front door: it holds the sockets, the two threads and the one lock where they meet, and it
+stops in order. What is decided, is decided in `broadcasting/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from broadcasting.arguments import parse
+from broadcasting.broadcast import Broadcast, BroadcastSnapshot, Settings
+from broadcasting.display import listener_text, live_text, summary
+from broadcasting.fanout import Fanout
+from broadcasting.history import Sent
+from broadcasting.report import as_json
+from broadcasting.source import Segment, SourceError, Track, probe, read_segments
+from message import HEADER_BYTES
+from shell.arguments import WRONG_USAGE
+from shell.live import LiveLine, human_stream, print_table
+from shell.log import LogError, LogFile
+from shell.result import check_writable, write_json
+from shell.stopping import Signals, run_program
+from shell.udp import AddressError, Bell, open_server_sockets, received, wait_readable
+from wire.address import Address, address_text
+
+FAILED = 1
+
+IP_AND_UDP_BYTES = 40 + 8
+"""An IPv6 header, the longer one, and a UDP header: what --mtu counts beside the datagram."""
+
+READ_AHEAD_S = 0.005
+"""Nothing is read from the files this shortly before a deadline: a frame takes 0.1 ms, the rest
+is for a busy disk."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""A thread that waits for the interpreter gets it after this, not after 5 ms: what is due must
+not wait for the log or the display."""
+
+REFRESH_S = 0.25
+
+log = logging.getLogger("server")
+
+
+class Server:
+    """The sockets, the receiver and the broadcaster thread, and the lock where they meet."""
+
+    def __init__(
+        self, broadcast: Broadcast, segments: Iterator[Segment], sockets: Sequence[socket.socket]
+    ) -> None:
+        self.broadcast = broadcast
+        self.failure: Exception | None = None
+        self._segments = segments
+        self._sockets = sockets
+        self._fanout = Fanout(sockets)
+        self._meeting = threading.Condition()
+        self._bell = Bell()
+        self._abort = False
+        self._sleeps_until = 0.0
+
+    def run(self, line: LiveLine, signals: Signals) -> None:
+        """Serve until the programme is over. One signal ends it in order, a second at once."""
+        receiver = self._thread("receiver", self._receive, signals)
+        broadcaster = self._thread("broadcaster", self._send, signals)
+        asked = 0
+        while broadcaster.is_alive():
+            line.show(live_text(self._snapshot()))
+            asked_now = signals.wait(REFRESH_S)
+            if asked_now:
+                asked += asked_now
+                self._stop(abort=asked > 1)
+        self._stop(abort=True)
+        broadcaster.join()
+        receiver.join()
+        self._bell.close()
+
+    def _thread(self, name: str, work: Callable[[], None], signals: Signals) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                # A fault of ours in one thread must not leave the other serving for ever.
+                log.exception("the %s failed", name)
+                self.failure = error
+                self._stop(abort=True)
+            finally:
+                signals.notify()
+
+        thread = threading.Thread(target=guarded, name=name)
+        thread.start()
+        return thread
+
+    def _snapshot(self) -> BroadcastSnapshot:
+        with self._meeting:
+            return self.broadcast.snapshot(time.monotonic())
+
+    def _stop(self, *, abort: bool) -> None:
+        with self._meeting:
+            self._abort = self._abort or abort
+            self.broadcast.stop(time.monotonic())
+            self._meeting.notify()
+        self._bell.ring()
+
+    # The receiver thread.
+
+    def _receive(self) -> None:
+        waiting = [*self._sockets, self._bell.readable]
+        while not self._abort:
+            for sock in wait_readable(waiting, None):
+                if sock is self._bell.readable:
+                    self._bell.heard()
+                    continue
+                for data, address in received(sock):
+                    self._take(data, address)
+
+    def _take(self, data: bytes, address: Address) -> None:
+        now = time.monotonic()
+        with self._meeting:
+            self.broadcast.receive_datagram(data, address, now)
+            answers = self.broadcast.datagrams_to_send(now)
+            due = self.broadcast.next_due()
+            sooner = due is not None and due < self._sleeps_until
+            if sooner or self.broadcast.finished(now):
+                self._meeting.notify()
+        self._answer(answers)
+
+    def _answer(self, answers: Sequence[tuple[bytes, Address]]) -> None:
+        for datagram, address in answers:
+            self._fanout.send(datagram, address)
+
+    # The broadcaster thread.
+
+    def _send(self) -> None:
+        while not self._abort:
+            now = time.monotonic()
+            with self._meeting:
+                self.broadcast.on_due(now)
+                sent = self.broadcast.messages_to_broadcast(now)
+                addresses = self.broadcast.addresses
+                answers = self.broadcast.datagrams_to_send(now)
+                finished = self.broadcast.finished(now)
+            for one in sent:
+                self._send_to_all(one, addresses)
+            self._answer(answers)
+            if finished:
+                return
+            self._read_ahead()
+            self._sleep()
+
+    def _send_to_all(self, sent: Sent, addresses: Sequence[Address]) -> None:
+        began = time.monotonic()
+        unsent = self._fanout.broadcast((sent.datagram,), addresses)
+        size = len(sent.datagram)
+        with self._meeting:
+            self.broadcast.account(began - sent.due, size - HEADER_BYTES, len(addresses), unsent)
+        log.info("sent AUDIO %d, %d bytes, to %d", sent.sequence, size, len(addresses))
+
+    def _read_ahead(self) -> None:
+        """Read what should lie ready, as long as no deadline is near."""
+        while True:
+            with self._meeting:
+                wanted = self.broadcast.wants_segment and not self._abort
+                due = self.broadcast.next_due()
+                empty = self.broadcast.is_empty
+            near = due is not None and due - time.monotonic() < READ_AHEAD_S
+            if not wanted or (near and not empty):
+                return
+            segment = next(self._segments, None)
+            with self._meeting:
+                if segment is None:
+                    self.broadcast.end_of_source()
+                else:
+                    self.broadcast.add_segment(segment)
+
+    def _sleep(self) -> None:
+        with self._meeting:
+            due = self.broadcast.next_due()
+            now = time.monotonic()
+            if not self._abort and (due is None or due > now):
+                self._sleeps_until = float("inf") if due is None else due
+                self._meeting.wait(None if due is None else due - now)
+                self._sleeps_until = 0.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server; its exit status."""
+    options = parse(arguments)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    tracks, faults = _probe(options.files)
+    for fault in faults:
+        print(f"server.py: {fault}", file=sys.stderr)
+    if not tracks:
+        return WRONG_USAGE
+    try:
+        if options.json is not None:
+            check_writable(options.json)
+        sockets = open_server_sockets(options.host, options.port)
+    except OSError as error:
+        return _failed(f"cannot write {options.json}: {error.strerror}", WRONG_USAGE)
+    except AddressError as error:
+        return _failed(str(error), error.status)
+    try:
+        logging_to: LogFile | None = LogFile(
+            "server", Path(options.log_file), verbose=options.verbose
+        )
+    except LogError as error:
+        logging_to = None
+        print(f"server.py: {error}", file=sys.stderr)
+    try:
+        return _serve(options, tracks, faults, sockets)
+    finally:
+        for sock in sockets:
+            sock.close()
+        if logging_to is not None:
+            logging_to.close()
+
+
+def _probe(files: Sequence[str]) -> tuple[dict[str, Track], list[SourceError]]:
+    tracks: dict[str, Track] = {}
+    faults: list[SourceError] = []
+    for file in files:
+        try:
+            tracks[file] = probe(file)
+        except SourceError as error:
+            faults.append(error)
+    return tracks, faults
+
+
+def _serve(
+    options: argparse.Namespace,
+    tracks: dict[str, Track],
+    faults: Sequence[SourceError],
+    sockets: Sequence[socket.socket],
+) -> int:
+    playable = [file for file in options.files if file in tracks]
+    durations = [tracks[file].duration_s for file in playable]
+    known = [s for s in durations if s is not None]
+    broadcast = Broadcast(
+        Settings(
+            max_clients=options.max_clients,
+            wait_for=options.wait_for,
+            burst_s=options.burst,
+            interval_s=options.interval,
+            timeout_s=options.timeout,
+            speed=options.speed,
+            duration_s=None if options.loop or len(known) < len(durations) else sum(known),
+        ),
+        stream_id=secrets.randbits(32),
+        secret=secrets.token_bytes(32),
+        token=lambda: secrets.token_hex(16),
+    )
+
+    def skipped(fault: SourceError) -> None:
+        broadcast.statistics.skipped_files += 1
+        log.error("skipped: %s", fault)
+
+    for fault in faults:
+        skipped(fault)
+    segments = read_segments(
+        playable,
+        options.mtu - IP_AND_UDP_BYTES - HEADER_BYTES,
+        loop=options.loop,
+        on_skipped=skipped,
+    )
+    server = Server(broadcast, segments, sockets)
+    stream = human_stream(options.json)
+    with Signals() as signals:
+        with LiveLine(stream, quiet=options.quiet) as line:
+            where = ", ".join(address_text(sock.getsockname()) for sock in sockets)
+            line.say(f"listening on {where}")
+            log.info("listening on %s for at most %d listeners", where, options.max_clients)
+            server.run(line, signals)
+        return _tell_the_end(options, server)
+
+
+def _tell_the_end(options: argparse.Namespace, server: Server) -> int:
+    now = time.monotonic()
+    snapshot = server.broadcast.snapshot(now)
+    listeners = server.broadcast.listeners(now)
+    rows = summary(snapshot)
+    log.info("final: %s", "; ".join(f"{name} {value} {rest}".strip() for name, value, rest in rows))
+    for one in listeners:
+        log.info("listener %s", listener_text(one))
+    print_table(human_stream(options.json), "Broadcast", rows)
+    if options.json is not None:
+        try:
+            write_json(options.json, as_json(snapshot, listeners))
+        except OSError as error:
+            return _failed(f"cannot write {options.json}: {error.strerror}", FAILED)
+    if server.failure is not None:
+        return _failed(f"stopped by a fault, see the log: {server.failure}", FAILED)
+    return 0
+
+
+def _failed(text: str, status: int) -> int:
+    print(f"server.py: {text}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,74 @@
+"""Command-line values with their units: what is typed wrong is one line and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import NoReturn
+
+VERSION = "1.0.0"
+
+WRONG_USAGE = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line that says where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and leave."""
+        self.exit(WRONG_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def port(text: str) -> int:
+    """A UDP port; 0 lets the system choose."""
+    return integer(0, 65_535, "a port number")(text)
+
+
+def integer(least: int, most: int, what: str) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {least} to {most}")
+        return value
+
+    return parse
+
+
+def number(least: float, most: float, what: str) -> Callable[[str], float]:
+    """A parser of numbers from `least` to `most`, both included."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            wanted = f"{what} from {least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return parse
+
+
+def add_common(parser: argparse.ArgumentParser, log_file: str) -> None:
+    """The options that both programs have."""
+    parser.add_argument(
+        "--json", metavar="PATH", help="write the final statistics as JSON (- is standard output)"
+    )
+    parser.add_argument(
+        "--log-file", metavar="PATH", default=log_file, help="where to log (default: %(default)s)"
+    )
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument(
+        "-v", "--verbose", action="store_true", help="log how every decision was made, too"
+    )
+    loudness.add_argument(
+        "-q", "--quiet", action="store_true", help="show nothing but the final statistics"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")

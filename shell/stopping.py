@@ -1,0 +1,66 @@
+"""SIGINT and SIGTERM as something the main thread can wait for.
+
+A handler that runs anywhere in the main thread could find a lock held by that very thread, so
+the handlers do nothing: the signal's number arrives as a byte at the bell the thread waits for.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import NoReturn
+
+from shell.udp import Bell, wait_readable
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """Context manager of the main thread; `wait` tells of signals and of `notify`."""
+
+    def __init__(self) -> None:
+        self._bell = Bell()
+
+    def __enter__(self) -> Signals:
+        signal.set_wakeup_fd(self._bell.writable.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, _do_nothing)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # The program has ended in order: what still comes must not end it in another way.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        self._bell.close()
+
+    def notify(self) -> None:
+        """Wake the main thread. Any thread may call."""
+        self._bell.ring()
+
+    def wait(self, timeout_s: float | None) -> int:
+        """How many signals to stop came since the last call; waits for one, or a `notify`."""
+        wait_readable([self._bell.readable], timeout_s)
+        return sum(byte in _SIGNALS for byte in self._bell.heard())
+
+
+def run_program(main: Callable[[], int]) -> NoReturn:
+    """Run `main` as the program; its result is the exit status.
+
+    A Ctrl-C before there is anything to end in order is obeyed without a word.
+    """
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """The byte has been written already."""

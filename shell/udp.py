@@ -1,0 +1,181 @@
+"""UDP sockets of both families, and the addresses behind a name. I/O; decides nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from collections.abc import Iterator, Sequence
+
+from wire.address import Address
+
+MAX_DATAGRAM_BYTES = 65_535
+
+SOCKET_BUFFER_BYTES = 4 << 20
+"""Asked for in both directions; the kernel gives what it allows. Room for a second of 30 Mbit/s
+while the process waits for a core."""
+
+MAX_AT_ONCE = 256
+"""Datagrams read from one socket before the others, and the timers, have their turn."""
+
+
+class AddressError(Exception):
+    """An address or port that cannot be used; the text is one line for the user."""
+
+    status = 1
+    """The exit status that fits."""
+
+
+class UnknownHost(AddressError):
+    """A name that means nothing: what was typed cannot be used."""
+
+    status = 2
+
+
+def open_server_sockets(host: str | None, port: int) -> list[socket.socket]:
+    """Sockets bound to `host`, or to every IPv6 and IPv4 address; raises AddressError."""
+    if host is not None:
+        addresses = _look_up(host, port, socket.AI_PASSIVE)[:1]
+        return [_bound(*addresses[0])]
+    sockets = []
+    if _has_ipv6():
+        sockets.append(_bound(socket.AF_INET6, ("::", port, 0, 0)))
+        port = sockets[0].getsockname()[1]
+    try:
+        sockets.append(_bound(socket.AF_INET, ("0.0.0.0", port)))  # noqa: S104 - asked for
+    except AddressError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def server_addresses(host: str, port: int) -> list[Address]:
+    """The addresses of `host` that can be reached from here, best first; raises AddressError."""
+    reachable: list[Address] = []
+    for family, address in _look_up(host, port, 0):
+        # Connecting sends nothing, but asks the routing table: no route, no candidate. And it
+        # turns the unspecified address into the one that answers will come from.
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+            peer = probe.getpeername()
+            if peer not in reachable:
+                reachable.append(peer)
+    if not reachable:
+        raise AddressError(f"no route to {host}: is this machine connected to its network?")
+    return reachable
+
+
+def open_client_sockets(addresses: Sequence[Address]) -> list[socket.socket]:
+    """One unbound socket for each family among `addresses`."""
+    families = {family_of(address) for address in addresses}
+    return [_prepared(family) for family in sorted(families)]
+
+
+def family_of(address: Address) -> socket.AddressFamily:
+    """IPv6 addresses are tuples of four."""
+    return socket.AF_INET6 if len(address) == 4 else socket.AF_INET
+
+
+def received(sock: socket.socket) -> Iterator[tuple[bytes, Address]]:
+    """What lies ready in `sock`, up to `MAX_AT_ONCE` datagrams, without waiting."""
+    for _ in range(MAX_AT_ONCE):
+        try:
+            yield sock.recvfrom(MAX_DATAGRAM_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            # An ICMP error of an earlier send (Windows, BSD): whoever it was, others go on.
+            continue
+
+
+class Bell:
+    """Wakes a thread that waits for sockets. Any thread may ring."""
+
+    def __init__(self) -> None:
+        self._out, self._in = socket.socketpair()
+        self._out.setblocking(False)
+        self._in.setblocking(False)
+
+    @property
+    def readable(self) -> socket.socket:
+        """What to wait for beside other sockets."""
+        return self._in
+
+    @property
+    def writable(self) -> socket.socket:
+        """What a byte may be written to, for `signal.set_wakeup_fd`."""
+        return self._out
+
+    def ring(self) -> None:
+        """Wake the waiting thread, now or as soon as it waits."""
+        with contextlib.suppress(BlockingIOError):
+            self._out.send(b"\0")
+
+    def heard(self) -> bytes:
+        """What was rung with since the last call."""
+        with contextlib.suppress(BlockingIOError):
+            return self._in.recv(4096)
+        return b""
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        self._out.close()
+        self._in.close()
+
+
+def wait_readable(sockets: Sequence[socket.socket], timeout_s: float | None) -> list[socket.socket]:
+    """Those of `sockets` that have something, after `timeout_s` at the latest."""
+    return select.select(sockets, [], [], None if timeout_s is None else max(0.0, timeout_s))[0]
+
+
+def _look_up(host: str, port: int, flags: int) -> list[tuple[socket.AddressFamily, Address]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
+    except (socket.gaierror, UnicodeError):
+        raise UnknownHost(f"unknown host {host!r}: check the name, or give its address") from None
+    return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
+    sock = _prepared(family)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise AddressError(_why_not_bound(address, error)) from None
+    return sock
+
+
+def _prepared(family: socket.AddressFamily) -> socket.socket:
+    try:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise AddressError(f"no socket: {error.strerror}") from None
+    sock.setblocking(False)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+    return sock
+
+
+def _why_not_bound(address: Address, error: OSError) -> str:
+    host, port = address[0], address[1]
+    if isinstance(error, PermissionError):
+        return f"port {port} is not allowed here: choose one above 1023"
+    if error.errno in (98, 48, 10048):  # EADDRINUSE on Linux, BSD, Windows
+        return f"port {port} is in use: stop the program that has it, or choose another port"
+    if error.errno in (99, 49, 10049):  # EADDRNOTAVAIL
+        return f"{host} is not an address of this machine: check --host"
+    return f"cannot listen on {host} port {port}: {error.strerror}"

@@ -1,0 +1,157 @@
+"""What cannot work is one line on standard error that says so, with the exit status of its kind."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.programs import Finished, client, run, server
+from tests.zoo import zoo_file
+
+FAILED, WRONG_USAGE = 1, 2
+
+# What is typed, and what the answer must say. {names} are those of `places`.
+SERVER = {
+    "": "the following arguments are required: FILE, PORT",
+    "{song}": "the following arguments are required: PORT",
+    "missing.mp3 0": "missing.mp3: no such file",
+    "{folder} 0": "is a directory",
+    "{empty} 0": "is empty",
+    "{text} 0": "is not an audio file that can be read",
+    "{subtitles} 0": "has no audio",
+    "{song} music": "'music' is not a port number",
+    "{song} 65536": "'65536' is not a port number from 0 to 65535",
+    "{song} -1": "'-1' is not a port number|required: PORT",
+    "{song} 4501.5": "not a port number",
+    "{song} 0 --host no.such.host.invalid": "unknown host 'no.such.host.invalid'",
+    "{song} 0 --interval often": "--interval: 'often' is not seconds",
+    "{song} 0 --interval 0": "--interval",
+    "{song} 0 --interval nan": "--interval",
+    "{song} 0 --max-clients 0": "--max-clients",
+    "{song} 0 --max-clients many": "--max-clients",
+    "{song} 0 --wait-for -1": "--wait-for",
+    "{song} 0 --wait-for 3 --max-clients 2": "--wait-for 3 can never be reached",
+    "{song} 0 --burst -0.1": "--burst",
+    "{song} 0 --mtu 20": "--mtu",
+    "{song} 0 --timeout 0": "--timeout",
+    "{song} 0 --speed 0": "--speed",
+    "{song} 0 --speed inf": "--speed",
+    "{song} 0 --json {folder}/no/such.json": "cannot write .*: No such file or directory",
+    "{song} 0 --json {folder}": "cannot write .*: Is a directory",
+    "{song} 0 -v -q": "not allowed with",
+    "{song} 0 --louder": "unrecognized arguments: --louder",
+}
+
+CLIENT = {
+    "": "the following arguments are required: HOST, PORT",
+    "127.0.0.1": "the following arguments are required: PORT",
+    "127.0.0.1 0": "'0' is not a port number from 1 to 65535",
+    "127.0.0.1 65536": "'65536' is not a port number from 1 to 65535",
+    "127.0.0.1 music": "'music' is not a port number",
+    "no.such.host.invalid 4501": "unknown host 'no.such.host.invalid'",
+    "127.0.0.1 4501 --output loud": "cannot tell what to do with --output 'loud'",
+    "127.0.0.1 4501 --output {folder}/no/heard.wav": "there is no folder",
+    "127.0.0.1 4501 --output {folder}/no/heard.mp3": "there is no folder",
+    "127.0.0.1 4501 --output - --json -": "cannot both have standard output",
+    "127.0.0.1 4501 --json {folder}/no/such.json": "cannot write .*: No such file or directory",
+    "127.0.0.1 4501 --buffer -1": "--buffer",
+    "127.0.0.1 4501 --buffer long": "--buffer: 'long' is not seconds",
+    "127.0.0.1 4501 --volume loud": "--volume: 'loud' is not decibels",
+    "127.0.0.1 4501 --volume nan": "--volume",
+    "127.0.0.1 4501 --timeout 0": "--timeout",
+    "127.0.0.1 4501 --timeout soon": "--timeout",
+    "127.0.0.1 4501 4502": "unrecognized arguments: 4502",
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files of every kind that cannot be used, and one that can."""
+    folder = tmp_path_factory.mktemp("places")
+    contents = {
+        "empty": b"",
+        "text": b"This is no music.\n",
+        "subtitles": b"1\n00:00:00,000 --> 00:00:01,000\nLa la la\n",
+    }
+    paths = {"song": zoo_file("mono.mp3").path, "folder": folder}
+    for name, content in contents.items():
+        paths[name] = folder / f"{name}.{'srt' if name == 'subtitles' else 'mp3'}"
+        paths[name].write_bytes(content)
+    return paths
+
+
+def typed(line: str, places: dict[str, Path]) -> list[str]:
+    return [word.format(**places) for word in line.split()]
+
+
+def assert_one_line(finished: Finished, status: int, says: str) -> None:
+    """Exactly one line, on standard error, and nothing else."""
+    assert (finished.status, finished.stdout) == (status, "")
+    assert re.fullmatch(rf"(server|client)\.py: .*({says}).*\n", finished.stderr)
+
+
+@pytest.mark.parametrize("line", SERVER)
+def test_server_refuses_what_it_cannot_use(
+    line: str, places: dict[str, Path], tmp_path: Path
+) -> None:
+    finished = run(tmp_path, "server.py", *typed(line, places))
+    assert_one_line(finished, WRONG_USAGE, SERVER[line])
+
+
+@pytest.mark.parametrize("line", CLIENT)
+def test_client_refuses_what_it_cannot_use(
+    line: str, places: dict[str, Path], tmp_path: Path
+) -> None:
+    assert_one_line(run(tmp_path, "client.py", *typed(line, places)), WRONG_USAGE, CLIENT[line])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that is in use by somebody who does not answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("host", [[], ["--host", "127.0.0.1"]])
+def test_a_port_in_use_is_told(
+    host: list[str], places: dict[str, Path], silent_port: int, tmp_path: Path
+) -> None:
+    finished = run(tmp_path, "server.py", places["song"], silent_port, *host)
+    assert_one_line(finished, FAILED, f"port {silent_port} is in use")
+
+
+def test_an_address_of_another_machine_is_told(places: dict[str, Path], tmp_path: Path) -> None:
+    finished = run(tmp_path, "server.py", places["song"], 0, "--host", "192.0.2.1")
+    assert_one_line(finished, FAILED, "192.0.2.1 is not an address of this machine")
+
+
+def test_a_host_that_does_not_answer_is_told(silent_port: int, tmp_path: Path) -> None:
+    finished = run(
+        tmp_path, "client.py", "127.0.0.1", silent_port, "--timeout", 0.3, "--output", "null"
+    )
+    assert_one_line(finished, FAILED, rf"no answer from 127.0.0.1:{silent_port} in 0\.3 s")
+
+
+def test_a_full_server_is_told(places: dict[str, Path], tmp_path: Path) -> None:
+    with (
+        server(tmp_path, places["song"], "--loop", "--max-clients", 1) as broadcast,
+        client(tmp_path, broadcast, "--output", "null") as first,
+    ):
+        first.wait_for_log("received ACCEPT")
+        refused = run(tmp_path, "client.py", "127.0.0.1", broadcast.port, "--output", "heard.wav")
+        assert_one_line(refused, FAILED, "the server is full")
+
+
+def test_no_sound_device_is_told_with_what_to_do_instead(
+    places: dict[str, Path], tmp_path: Path
+) -> None:
+    environment = dict(os.environ, ALSA_CONFIG_PATH=str(places["empty"]))
+    with server(tmp_path, places["song"]) as broadcast:
+        finished = run(tmp_path, "client.py", "127.0.0.1", broadcast.port, environment=environment)
+        assert_one_line(finished, FAILED, "no sound device .* --output FILE.wav")
