@@ -39,6 +39,9 @@ ROUNDING_US = 1_000
 MAX_GIVEN_UP = 65_536
 """Sequences remembered as given up, so that a late one can be told from a duplicate."""
 
+MAX_ABSENCE = 1 << 20
+"""Messages that a listener can miss and still go on in the stream: 15 hours at the least."""
+
 RESTART_S = 1.0
 """A strict timeline on which everything came too late for so long begins anew."""
 
@@ -141,11 +144,14 @@ class JitterBuffer:
             self._put(message, duration_us, now)
         return arrival
 
-    def end(self, last_sequence: int | None, end_time_us: int, now: float) -> None:
-        """Nothing follows `last_sequence` (None: nothing was sent at all)."""
+    def end(self, last_sequence: int | None, end_time_us: int, now: float) -> bool:
+        """Nothing follows `last_sequence` (None: nothing was sent at all).
+
+        False, and nothing changes, if that contradicts what has come.
+        """
         after_last = 0 if last_sequence is None else last_sequence + 1
         if self._after_last is not None or not self._highest < after_last <= self._horizon:
-            return
+            return False
         self._after_last = after_last
         # A time before what has come, or that so few messages cannot reach, is not believed.
         earliest_us = self._highest_end_us - ROUNDING_US
@@ -156,9 +162,13 @@ class JitterBuffer:
         self._reach(after_last - 1, self._end_time_us or self._highest_end_us)
         if self._first_arrival is None:
             self._first_arrival = now
+        return True
 
     def resume(self, first_sequence: int) -> None:
         """The server has registered us anew within the stream: it goes on from there."""
+        # Each message in between is given up by itself: no word of the network may make that
+        # an endless task.
+        first_sequence = min(first_sequence, self._next + MAX_ABSENCE)
         self._horizon = max(self._horizon, first_sequence + self._capacity)
 
     def close(self) -> None:
@@ -193,7 +203,9 @@ class JitterBuffer:
         if self._ended:
             return None
         if self._timeline is None:
-            return None if self._first_arrival is None else self._first_arrival + self._buffer_s
+            if self._first_arrival is None:
+                return None
+            return self._first_arrival + (self._buffer_s if self._strict else 0.0)
         if self._next in self._waiting or self._next == self._after_last:
             return float("-inf")
         if self._next > self._highest and (self._in_gap or not self._strict):
@@ -291,7 +303,8 @@ class JitterBuffer:
     def _start_if_ready(self, now: float, items: list[Item]) -> bool:
         if self._first_arrival is None:
             return False
-        if now < self._first_arrival + self._buffer_s and not self._is_full():
+        filling = self._strict and now < self._first_arrival + self._buffer_s
+        if filling and not self._is_full():
             return False
         origin_us = self._next_time_us
         if self._restarted:

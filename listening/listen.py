@@ -128,7 +128,7 @@ class Listen:
         except VersionError as error:
             self.statistics.malformed += 1
             if error.type == Type.REJECT:
-                self._session.refused_version()
+                self._session.refused_version(now)
         except (MessageError, MpegAudioError):
             self.statistics.malformed += 1
         if self.closed:
@@ -208,7 +208,10 @@ class Listen:
         elif isinstance(content, Status) and self._session.rtt_s is not None:
             self.statistics.measure_rtt(self._session.rtt_s)
         elif isinstance(content, EndMessage) and self._buffer is not None:
-            self._buffer.end(content.last_sequence, message.media_time_us, now)
+            if self._buffer.end(content.last_sequence, message.media_time_us, now):
+                self._session.ended(now)
+        elif content is None and message.stream != (self._session.stream or 0):
+            self.statistics.ignored += 1
 
     def _receive_audio(self, message: Message, now: float) -> None:
         if self._buffer is None or message.stream != self._stream:
@@ -216,6 +219,10 @@ class Listen:
                 self._early.append(message)
             else:
                 self.statistics.ignored += 1
+            return
+        if self._session.state is State.LEAVING:
+            # The final figures have been told.
+            self.statistics.ignored += 1
             return
         duration_us = audio_duration_us(message)
         self._session.heard(now)

@@ -47,6 +47,9 @@ REPORTS_IN_TIMEOUT = 5
 """Between REPORTs: a second, or less where the server waits less than its default of five, so that
 one has five chances to be heard."""
 
+VERSION_PATIENCE_S = 1.0
+"""How long a true answer may follow one in another version: several CONNECTs."""
+
 GOODBYE_PAUSE_S = 0.1
 GOODBYES = 5
 """A GOODBYE that nobody answers is given up after half a second: the user waits to leave."""
@@ -132,6 +135,7 @@ class Session:
         self._outbox: list[tuple[bytes, Address]] = []
         self._sequence = 0
         self._attempts = 0
+        self._hint: str | None = None
         self._pause_s = FIRST_PAUSE_S
         self._goodbye: Goodbye | None = None
         self._goodbyes = 0
@@ -157,27 +161,33 @@ class Session:
         Raises MessageError if the content is wrong.
         """
         if message.type == Type.CHALLENGE:
-            self._challenged(Challenge.from_message(message), address, now)
+            return self._challenged(Challenge.from_message(message), address, now)
         elif message.type == Type.ACCEPT:
             return self._accepted(Accept.from_message(message), message.stream, address, now)
         elif message.type == Type.REJECT:
-            self._rejected(Reject.from_message(message), now)
+            return self._rejected(Reject.from_message(message), now)
         elif message.type == Type.STATUS and message.stream == self.stream:
             return self._informed(Status.from_message(message), now)
         elif message.type == Type.END and message.stream == self.stream:
-            end = End.from_message(message)
             self._heard_at = now
-            if self._move(Event.ENDED):
-                self._act_at = now
-                return end
+            return End.from_message(message)
         elif message.type == Type.GOODBYE:
-            self._answered(Goodbye.from_message(message))
+            return self._answered(Goodbye.from_message(message))
         return None
 
-    def refused_version(self) -> None:
-        """The server answered in another version of the protocol."""
-        if self._move(Event.REFUSED):
-            self.failure = REFUSALS["version"]
+    def ended(self, now: float) -> None:
+        """The end that the server told is believed: confirm it, and play what has come."""
+        if self._move(Event.ENDED):
+            self._act_at = now
+
+    def refused_version(self, now: float) -> None:
+        """An answer came in another version of the protocol.
+
+        It cannot repeat the nonce, so anybody may have sent it: a true answer still counts.
+        """
+        if self.state is State.CONNECTING and self._hint is None:
+            self._hint = REFUSALS["version"]
+            self._give_up_at = min(self._give_up_at, now + VERSION_PATIENCE_S)
 
     def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
         """What has to go out, since the last call."""
@@ -243,6 +253,8 @@ class Session:
         return self._heard_at + self.accept.timeout_s
 
     def _no_answer(self) -> str:
+        if self._hint is not None:
+            return self._hint
         where = address_text(self._addresses[0])
         if self.accept is not None:
             return f"the server at {where} was lost, and did not come back in {self._timeout_s:g} s"
@@ -269,9 +281,9 @@ class Session:
             self._act_at = now
             self._give_up_at = now + self._timeout_s
 
-    def _challenged(self, challenge: Challenge, address: Address, now: float) -> None:
+    def _challenged(self, challenge: Challenge, address: Address, now: float) -> Challenge | None:
         if self.state is not State.CONNECTING or challenge.nonce != self._nonce:
-            return
+            return None
         # Only the first is answered at once, what follows is left to the pauses: no ping-pong
         # with a server that takes none of its cookies.
         at_once, self._cookie = self._cookie is None, challenge.cookie
@@ -281,6 +293,7 @@ class Session:
         self._attempts = 0
         if at_once:
             self._connect(now)
+        return challenge
 
     def _accepted(self, accept: Accept, stream: int, address: Address, now: float) -> Accept | None:
         if accept.nonce != self._nonce or not self._move(Event.ACCEPTED):
@@ -288,22 +301,29 @@ class Session:
         self.accept = accept
         self.stream = stream
         self.server = address
+        self._hint = None
         self._heard_at = now
         self._act_at = now
         return accept
 
-    def _rejected(self, reject: Reject, now: float) -> None:
+    def _rejected(self, reject: Reject, now: float) -> Reject | None:
         if reject.reason == "session":
-            if self.accept is not None and reject.echo == self.accept.session:
-                log.warning("the server does not know this session: connecting again")
-                self._reconnect(Event.UNKNOWN, now)
-        elif reject.echo == self._nonce and self._move(Event.REFUSED):
+            if self.accept is None or reject.echo != self.accept.session:
+                return None
+            log.warning("the server does not know this session: connecting again")
+            self._reconnect(Event.UNKNOWN, now)
+        elif reject.echo != self._nonce:
+            return None
+        elif self._move(Event.REFUSED):
             reason = reject.reason[:20]
             self.failure = REFUSALS.get(reason, f"the server refused: {reason}")
+        return reject
 
-    def _answered(self, goodbye: Goodbye) -> None:
-        if self.accept is not None and goodbye.session == self.accept.session:
-            self._move(Event.FAREWELL)
+    def _answered(self, goodbye: Goodbye) -> Goodbye | None:
+        if self.accept is None or goodbye.session != self.accept.session:
+            return None
+        self._move(Event.FAREWELL)
+        return goodbye
 
     def _informed(self, status: Status, now: float) -> Status:
         self._heard_at = now

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from message import (
     CONNECT_BYTES,
+    MAGIC,
     VERSION,
     Accept,
     Challenge,
@@ -43,8 +44,8 @@ from wire.address import Address
 SAMPLE = ROOT / "samples" / "sample.mp3"
 LOCALHOST = "127.0.0.1"
 
-DATAGRAMS = 100_000
-"""To each of the two."""
+DATAGRAMS = 50_000
+"""To each of the two: a hundred thousand in all."""
 BATCH = 50
 FEW_BYTES = 32_768
 """Where more waits in a socket, the attack waits too: the smallest socket buffer in use holds
@@ -171,6 +172,11 @@ def udp_socket(host: str = LOCALHOST) -> socket.socket:
     return sock
 
 
+def port_of(sock: socket.socket) -> int:
+    port: int = sock.getsockname()[1]
+    return port
+
+
 def register(sock: socket.socket, server_port: int) -> Tokens:
     """Become a listener, in the way of the protocol."""
     to, nonce, cookie = (LOCALHOST, server_port), "a" * 16, ""
@@ -180,6 +186,7 @@ def register(sock: socket.socket, server_port: int) -> Tokens:
         answer = Message.unpack(sock.recv(65_535))
         if answer.type == Type.CHALLENGE:
             cookie = Challenge.from_message(answer).cookie
+    sock.setblocking(False)
     return Tokens(nonce, cookie, Accept.from_message(answer).session, answer.stream)
 
 
@@ -208,9 +215,9 @@ def test_a_flood_at_both_from_many_addresses_is_counted_and_not_heard(tmp_path: 
     wav = tmp_path / "heard.wav"
     with (
         ExitStack() as stack,
-        server(tmp_path, SAMPLE, "--loop") as broadcast,
+        server(tmp_path, SAMPLE, "--loop", "--timeout", 2) as broadcast,
         Relay(broadcast.port) as relay,
-        client(tmp_path, relay.port, "--output", wav) as listener,
+        client(tmp_path, port_of(relay.front), "--output", wav) as listener,
     ):
         strangers = [
             stack.enter_context(udp_socket(host)) for host in (LOCALHOST, LOCALHOST, "127.0.0.2")
@@ -220,28 +227,20 @@ def test_a_flood_at_both_from_many_addresses_is_counted_and_not_heard(tmp_path: 
         known, guessed = one_of_each(relay.tokens()), one_of_each(GUESSED)
         at_both = [Source(sock, known) for sock in strangers]
         assert relay.client is not None
+        at_server = [Source(strangers[0], one_of_each(registered)), Source(relay.back, guessed)]
+        at_client = [Source(relay.front, guessed)]
         for _ in range(DATAGRAMS // BATCH):
-            attack(
-                random,
-                (LOCALHOST, broadcast.port),
-                [
-                    *at_both,
-                    Source(strangers[0], one_of_each(registered)),
-                    Source(relay.back, guessed),
-                ],
-            )
-            attack(random, relay.client, [*at_both, Source(relay.front, guessed)])
+            attack(random, (LOCALHOST, broadcast.port), [*at_both, *at_server])
+            attack(random, relay.client, [*at_both, *at_client])
         assert waiting(broadcast.port)[1] == waiting(relay.client[1])[1] == 0
-        goodbye = Goodbye(session=registered.session, clock_us=1).to_message().pack()
-        strangers[0].sendto(goodbye, (LOCALHOST, broadcast.port))
         from_client = relay.from_client
         broadcast.send(signal.SIGINT)
         end(listener, broadcast)
         sent, heard = broadcast.result, listener.result
         assert heard["malformed"] + heard["ignored"] == DATAGRAMS
         read = sent["malformed"] + sent["ignored"] + sent["control_received"]
-        assert from_client <= read - DATAGRAMS - 3 <= relay.from_client
-        assert sent["malformed"] > DATAGRAMS / 2
+        assert from_client <= read - DATAGRAMS - 2 <= relay.from_client
+        assert sent["malformed"] > DATAGRAMS / 3
         assert (heard["lost"], heard["concealed_s"], heard["reconnections"]) == (0, 0, 0)
         assert balances(heard)
     once = reference_pcm(SAMPLE)
@@ -268,8 +267,10 @@ LISTENER = Tokens(f"{0:016x}", "c" * 32, f"{1_000_000:032x}", 0xABC0001)
 
 def attacks() -> st.SearchStrategy[list[Attack]]:
     def of(known: Tokens) -> st.SearchStrategy[bytes]:
+        # Not what happens to be a message that stands in another test.
+        junk = st.binary(max_size=300).filter(lambda datagram: not datagram.startswith(MAGIC))
         messages = st.sampled_from(one_of_each(known))
-        return st.binary(max_size=300) | st.builds(mutated, st.randoms(), messages)
+        return junk | st.builds(mutated, st.randoms(), messages)
 
     at_s = st.floats(0, 9)
     # The one thing that cannot be proved: the words of another version of the protocol.

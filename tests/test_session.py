@@ -18,6 +18,7 @@ from listening.session import (
     REFUSALS,
     REPORT_S,
     TRANSITIONS,
+    VERSION_PATIENCE_S,
     Event,
     Session,
     State,
@@ -72,6 +73,8 @@ class Client:
     ) -> Control | None:
         """A control message comes from `address`."""
         taken = self.session.receive(content.to_message(stream=stream), address, self.now)
+        if isinstance(taken, End):
+            self.session.ended(self.now)
         self._collect()
         return taken
 
@@ -100,7 +103,7 @@ class Client:
             self.sent.append((self.now, Message.unpack(datagram), len(datagram), address))
 
 
-def accept(nonce: str = NONCE) -> Accept:
+def accept(nonce: str = NONCE, timeout_s: float = TIMEOUT_S) -> Accept:
     return Accept(
         nonce=nonce,
         session=ID,
@@ -108,7 +111,7 @@ def accept(nonce: str = NONCE) -> Accept:
         first_time_us=0,
         live_time_us=0,
         burst_s=1.0,
-        timeout_s=TIMEOUT_S,
+        timeout_s=timeout_s,
         speed=1.0,
         title="Test",
         artist=None,
@@ -318,12 +321,22 @@ def test_a_refusal_closes_the_session_with_a_text_for_the_user(reason: str) -> N
 def test_a_refusal_of_the_version_counts_only_while_connecting() -> None:
     for client in (listening(), ending(), leaving()):
         state = client.state()
-        client.session.refused_version()
+        client.session.refused_version(client.now)
         assert (client.state(), client.session.failure) == (state, None)
     client = connecting()
-    client.session.refused_version()
+    client.session.refused_version(client.now)
+    assert client.state() is State.CONNECTING
+    client.wait(VERSION_PATIENCE_S)
     assert client.state() is State.CLOSED
     assert client.session.failure == REFUSALS["version"]
+
+
+def test_a_true_answer_counts_more_than_a_refusal_of_the_version() -> None:
+    client = connecting()
+    client.session.refused_version(client.now)
+    client.take(accept())
+    client.wait(VERSION_PATIENCE_S)
+    assert client.state() is State.LISTENING
 
 
 def test_no_answer_is_given_up_in_time_with_a_text_that_helps() -> None:
@@ -370,6 +383,13 @@ def test_a_report_goes_at_once_and_then_every_second_until_leaving() -> None:
     assert len(client.times(Report)) == 5
 
 
+def test_a_short_time_out_brings_several_reports_within_it() -> None:
+    client = connecting()
+    client.take(accept(timeout_s=0.5))
+    client.wait(0.49)
+    assert len(client.times(Report)) >= 4
+
+
 def test_the_end_is_confirmed_at_once_and_reports_go_on() -> None:
     client = listening()
     client.wait(0.5)
@@ -378,7 +398,7 @@ def test_the_end_is_confirmed_at_once_and_reports_go_on() -> None:
     client.wait(20)
     assert client.state() is State.ENDING
     assert client.times(Report)[:4] == pytest.approx([0, 0.5, 1.5, 2.5])
-    assert client.take(end) is None
+    client.take(end)
 
 
 def test_silence_for_as_long_as_the_server_allows_leads_to_connecting_anew() -> None:
