@@ -21,7 +21,7 @@ from pathlib import Path
 from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot, Settings
 from broadcasting.display import listener_text, live_text, summary
-from broadcasting.fanout import Fanout
+from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
 from broadcasting.history import Sent
 from broadcasting.report import as_json
 from broadcasting.source import Segment, SourceError, Track, probe, read_segments
@@ -36,8 +36,8 @@ from wire.address import Address, address_text
 
 FAILED = 1
 
-IP_AND_UDP_BYTES = 40 + 8
-"""An IPv6 header, the longer one, and a UDP header: what --mtu counts beside the datagram."""
+PATIENCE_S = 0.02
+"""How long a full socket buffer is waited for: far less than the time between two segments."""
 
 READ_AHEAD_S = 0.005
 """Nothing is read from the files this shortly before a deadline: a frame takes 0.1 ms, the rest
@@ -56,13 +56,17 @@ class Server:
     """The sockets, the receiver and the broadcaster thread, and the lock where they meet."""
 
     def __init__(
-        self, broadcast: Broadcast, segments: Iterator[Segment], sockets: Sequence[socket.socket]
+        self,
+        broadcast: Broadcast,
+        segments: Iterator[Segment],
+        sockets: Sequence[socket.socket],
+        fanout: Fanout,
     ) -> None:
         self.broadcast = broadcast
         self.failure: Exception | None = None
         self._segments = segments
         self._sockets = sockets
-        self._fanout = Fanout(sockets)
+        self._fanout = fanout
         self._meeting = threading.Condition()
         self._bell = Bell()
         self._abort = False
@@ -146,24 +150,27 @@ class Server:
             with self._meeting:
                 self.broadcast.on_due(now)
                 sent = self.broadcast.messages_to_broadcast(now)
-                addresses = self.broadcast.addresses
+                changes = self.broadcast.take_changes()
                 answers = self.broadcast.datagrams_to_send(now)
                 finished = self.broadcast.finished(now)
-            for one in sent:
-                self._send_to_all(one, addresses)
+            for change in changes:
+                (self._fanout.join if change.joined else self._fanout.leave)(change.address)
+            if sent:
+                self._send_to_all(sent)
             self._answer(answers)
             if finished:
                 return
             self._read_ahead()
             self._sleep()
 
-    def _send_to_all(self, sent: Sent, addresses: Sequence[Address]) -> None:
+    def _send_to_all(self, sent: Sequence[Sent]) -> None:
         began = time.monotonic()
-        unsent = self._fanout.broadcast((sent.datagram,), addresses)
-        size = len(sent.datagram)
+        missed = self._fanout.broadcast([one.datagram for one in sent], began + PATIENCE_S)
+        listeners = len(self._fanout)
         with self._meeting:
-            self.broadcast.account(began - sent.due, size - HEADER_BYTES, len(addresses), unsent)
-        log.info("sent AUDIO %d, %d bytes, to %d", sent.sequence, size, len(addresses))
+            self.broadcast.account(sent, began, listeners, missed)
+        for one in sent:
+            log.info("sent AUDIO %d, %d bytes, to %d", one.sequence, len(one.datagram), listeners)
 
     def _read_ahead(self) -> None:
         """Read what should lie ready, as long as no deadline is near."""
@@ -272,7 +279,7 @@ def _serve(
         loop=options.loop,
         on_skipped=skipped,
     )
-    server = Server(broadcast, segments, sockets)
+    server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)
     with Signals() as signals:
         with LiveLine(stream, quiet=options.quiet) as line:

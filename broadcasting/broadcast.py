@@ -13,16 +13,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from broadcasting.cookie import CookieJar
 from broadcasting.history import Sent
-from broadcasting.registry import Listener, Registry
+from broadcasting.registry import Change, Listener, Registry
 from broadcasting.source import Segment
 from broadcasting.statistics import Lateness, ServerStatistics
 from broadcasting.stream import Stream
 from message import (
+    HEADER_BYTES,
     Accept,
     Challenge,
     Connect,
@@ -188,6 +189,10 @@ class Broadcast:
         """Every registered listener."""
         return self._registry.addresses
 
+    def take_changes(self) -> list[Change]:
+        """Who joined and who left since the last call, in order."""
+        return self._registry.take_changes()
+
     # The clock's side.
 
     def next_due(self) -> float | None:
@@ -223,12 +228,22 @@ class Broadcast:
 
     # What the owner tells and asks.
 
-    def account(self, late_s: float, audio_bytes: int, datagrams: int, unsent: int) -> None:
-        """The owner has sent one broadcast, `late_s` after it was due."""
-        self.lateness.add(late_s)
-        self.statistics.audio_bytes += audio_bytes
-        self.statistics.datagrams += datagrams - unsent
-        self.statistics.unsent += unsent
+    def account(
+        self, sent: Sequence[Sent], began: float, listeners: int, missed: Sequence[Address]
+    ) -> None:
+        """The owner began at `began` to send `sent` to `listeners`.
+
+        `missed` names an address for each datagram that the system did not take for it.
+        """
+        for one in sent:
+            self.lateness.add(began - one.due)
+            self.statistics.audio_bytes += len(one.datagram) - HEADER_BYTES
+        self.statistics.datagrams += len(sent) * listeners - len(missed)
+        self.statistics.unsent += len(missed)
+        for address in missed:
+            listener = self._registry.at(address)
+            if listener is not None:
+                listener.unsent += 1
 
     def snapshot(self, now: float) -> BroadcastSnapshot:
         """The state now. Costs in proportion to the number of listeners."""

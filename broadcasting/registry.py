@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from message import Report
 from wire.address import Address
@@ -28,6 +29,15 @@ class Listener:
     live_time_us: int
     report: Report | None = None
     end_acknowledged: bool = False
+    unsent: int = 0
+    """AUDIO datagrams that the system did not take for it."""
+
+
+class Change(NamedTuple):
+    """Somebody joined, or left."""
+
+    address: Address
+    joined: bool
 
 
 class Registry:
@@ -38,6 +48,7 @@ class Registry:
         self.timeout_s = timeout_s
         self._listeners: OrderedDict[Address, Listener] = OrderedDict()
         self._addresses: tuple[Address, ...] | None = ()
+        self._changes: list[Change] = []
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -67,11 +78,18 @@ class Registry:
         assert listener.address not in self._listeners
         self._listeners[listener.address] = listener
         self._addresses = None
+        self._changes.append(Change(listener.address, joined=True))
 
     def remove(self, listener: Listener) -> None:
         """Free the slot of `listener` at once."""
         del self._listeners[listener.address]
         self._addresses = None
+        self._changes.append(Change(listener.address, joined=False))
+
+    def take_changes(self) -> list[Change]:
+        """Who joined and who left since the last call, in order."""
+        changes, self._changes = self._changes, []
+        return changes
 
     def heard(self, listener: Listener, now: float) -> None:
         """`listener` has been heard: its time runs anew."""

@@ -181,10 +181,11 @@ class Network:
                 else:
                     server.add_segment(segment)
             server.on_due(self.now)
-            for sent in server.messages_to_broadcast(self.now):
+            broadcast = server.messages_to_broadcast(self.now)
+            for sent in broadcast:
                 for address in server.addresses:
                     self.send("server", sent.datagram, address)
-                server.account(self.now - sent.due, 0, len(server.addresses), 0)
+            server.account(broadcast, self.now, len(server.addresses), ())
             for data, address in server.datagrams_to_send(self.now):
                 self.send("server", data, address)
         for listener in self.listeners:

@@ -576,8 +576,9 @@ def test_what_comes_is_counted_as_what_it_is() -> None:
 
 def test_what_the_owner_sent_is_counted_for_all_listeners() -> None:
     server = Server()
-    server.core.account(0.001, 1254, 10, 3)
-    server.core.account(0.003, 1254, 10, 0)
+    sent = [Sent(0, 9.999, 0, 1, bytes(HEADER_BYTES + 1254))]
+    server.core.account(sent, 10.0, 10, [client_address(0)] * 3)
+    server.core.account(sent, 10.002, 10, [])
     count = server.core.statistics
     assert (count.datagrams, count.unsent, count.audio_bytes) == (17, 3, 2508)
     assert server.core.snapshot(server.now).lateness_max_ms == 3.0

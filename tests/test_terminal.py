@@ -157,7 +157,7 @@ def test_an_error_on_a_terminal_is_one_line_and_leaves_the_cursor(tmp_path: Path
 
 def test_quiet_on_a_terminal_shows_no_live_line(song: Path, tmp_path: Path) -> None:
     with (
-        server(tmp_path, song, "--speed", 30) as broadcast,
+        server(tmp_path, song, "--speed", 100) as broadcast,
         terminal(
             tmp_path, "client.py", "127.0.0.1", broadcast.port, "-q", "--output", "null"
         ) as one,
@@ -170,7 +170,7 @@ def test_quiet_on_a_terminal_shows_no_live_line(song: Path, tmp_path: Path) -> N
 
 def test_without_a_terminal_there_are_no_control_codes(song: Path, tmp_path: Path) -> None:
     with (
-        server(tmp_path, song, "--speed", 30) as broadcast,
+        server(tmp_path, song, "--speed", 100) as broadcast,
         client(tmp_path, broadcast, "--output", "null") as listener,
     ):
         end(listener, broadcast)
