@@ -72,7 +72,8 @@ class Client:
         receiver = self._thread("receiver", self._receive, signals)
         player = self._thread("playback", self._play, signals)
         while player.is_alive():
-            line.show(live_text(self.snapshot()))
+            if line.is_due():
+                line.show(live_text(self.snapshot()))
             if signals.wait(REFRESH_S):
                 self._silence()
         with self._meeting:

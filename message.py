@@ -264,6 +264,8 @@ class Status(Control):
     clock_us: int
     server_clock_us: int
     listeners: int
+    report_s: Positive
+    """How often to report: less often when listeners are many."""
     position_s: float
     track: int
     title: Text

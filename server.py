@@ -78,7 +78,8 @@ class Server:
         broadcaster = self._thread("broadcaster", self._send, signals)
         asked = 0
         while broadcaster.is_alive():
-            line.show(live_text(self._snapshot()))
+            if line.is_due():
+                line.show(live_text(self._snapshot()))
             asked_now = signals.wait(REFRESH_S)
             if asked_now:
                 asked += asked_now
@@ -260,6 +261,7 @@ def _serve(
             interval_s=options.interval,
             timeout_s=options.timeout,
             speed=options.speed,
+            burst_rate_bytes_per_s=options.burst_rate,
             duration_s=None if options.loop or len(known) < len(durations) else sum(known),
         ),
         stream_id=secrets.randbits(32),

@@ -69,6 +69,14 @@ def _parser() -> Parser:
         help="how far ahead of real time a listener is filled, in seconds (default: %(default)s)",
     )
     add(
+        "--burst-rate",
+        type=number(10_000, 1e12, "bytes per second"),
+        default=12_500_000.0,
+        metavar="BYTES",
+        help="bytes per second, at most, for filling all who join late (default: 12500000,"
+        " a tenth of a gigabit network)",
+    )
+    add(
         "--mtu",
         type=integer(576, 65_535, "bytes"),
         default=1400,

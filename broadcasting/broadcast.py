@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from broadcasting.catch_up import CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.history import Sent
 from broadcasting.registry import Change, Listener, Registry
@@ -40,6 +41,22 @@ from message import (
     cut_text,
 )
 from wire.address import Address, address_text
+
+REPORTS_PER_S = 250.0
+"""REPORTs from all listeners together. One costs 30 to 50 µs with its answer, so this is about
+one per cent of a core, however many listen; bandwidth would allow far more (the 5 % of RFC 3550,
+section 6.2)."""
+
+REPORT_S = 1.0
+REPORTS_IN_TIMEOUT = 5
+"""From one REPORT of a listener to its next, while they are few, or so many in --timeout."""
+
+LOGGED_LISTENERS = 64
+"""With more listeners than this, REPORTs and their answers are logged with -v only."""
+
+BURST_PATIENCE_S = 0.5
+"""A burst that would wait longer for its turn is not begun: it would come too late to be played.
+Who joins then begins with the next segment, and sounds when its buffer is full."""
 
 END_REPEAT_S = 0.25
 """END goes again to those who have not confirmed it: a few round trips of a long path."""
@@ -66,6 +83,7 @@ class Settings:
     interval_s: float | None = None
     timeout_s: float = 5.0
     speed: float = 1.0
+    burst_rate_bytes_per_s: float = 12_500_000.0
     duration_s: float | None = None
     """Length of the whole programme; None if it is not known or has no end."""
 
@@ -122,6 +140,7 @@ class Broadcast:
             interval_s=settings.interval_s,
             speed=settings.speed,
         )
+        self._catch_up = CatchUp(settings.burst_rate_bytes_per_s)
         self._outbox: list[tuple[bytes, Address]] = []
         self._sequence = 0
         self._end: End | None = None
@@ -176,7 +195,7 @@ class Broadcast:
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """What has to go to one listener each, since the last call."""
         outbox, self._outbox = self._outbox, []
-        return outbox
+        return outbox + self._catch_up.take(now) if self._catch_up else outbox
 
     def messages_to_broadcast(self, now: float) -> list[Sent]:
         """What has to go to every one of `addresses` now."""
@@ -197,7 +216,11 @@ class Broadcast:
 
     def next_due(self) -> float | None:
         """When `on_due` wants to be called next; None while only a datagram can change that."""
-        times = [self._registry.next_expiry(), self._stream.next_due()]
+        times = [
+            self._registry.next_expiry(),
+            self._stream.next_due(),
+            self._catch_up.next_due(),
+        ]
         if self._end is not None:
             times += [self._end_due, self._drained_at]
         elif self._stream.ended or self._is_ready:
@@ -310,11 +333,15 @@ class Broadcast:
         self._registry.heard(listener, now)
         listener.report = report
         listener.end_acknowledged = report.ended and self._end is not None
+        usual_s = min(REPORT_S, self.settings.timeout_s / REPORTS_IN_TIMEOUT)
+        report_s = max(usual_s, len(self._registry) / REPORTS_PER_S)
+        self._registry.expect_reports(report_s, now)
         track = self._stream.track
         status = Status(
             clock_us=report.clock_us,
             server_clock_us=round(now * 1e6),
             listeners=len(self._registry),
+            report_s=report_s,
             position_s=round(self._stream.position_s(now), 3),
             track=track.number if track else 0,
             title=cut_text(track.title) if track else "",
@@ -338,7 +365,8 @@ class Broadcast:
     # Doing.
 
     def _admit(self, connect: Connect, address: Address, now: float) -> None:
-        burst = self._stream.burst(now) if self._stream.started else []
+        timely = self._stream.started and self._catch_up.backlog_s <= BURST_PATIENCE_S
+        burst = self._stream.burst(now) if timely else []
         listener = Listener(
             address=address,
             nonce=connect.nonce,
@@ -359,8 +387,7 @@ class Broadcast:
             self._registry.capacity,
         )
         self._send(self._accept(listener), address)
-        for sent in burst:
-            self._outbox.append((sent.datagram, address))
+        self._catch_up.add(address, burst)
         if burst:
             log.info(
                 "sent AUDIO %d to %d at once to %s",
@@ -417,6 +444,7 @@ class Broadcast:
 
     def _depart(self, listener: Listener, now: float, how: Leaving) -> None:
         self._registry.remove(listener)
+        self._catch_up.drop(listener.address)
         departed = Departed(listener.address, listener.joined_at, now, how, listener.report)
         self.departed.append(departed)
         log.info(
@@ -449,7 +477,8 @@ class Broadcast:
     def _queue(self, message: Message, address: Address) -> None:
         datagram = message.pack()
         self._outbox.append((datagram, address))
-        log.info(
+        log.log(
+            self._log_level(message.type),
             "sent %s %d, %d bytes, to %s",
             Type(message.type).name,
             message.sequence,
@@ -457,8 +486,13 @@ class Broadcast:
             address_text(address),
         )
 
+    def _log_level(self, type_: int) -> int:
+        often = type_ in (Type.REPORT, Type.STATUS) and len(self._registry) > LOGGED_LISTENERS
+        return logging.DEBUG if often else logging.INFO
+
     def _log_received(self, message: Message, size: int, address: Address) -> None:
-        log.info(
+        log.log(
+            self._log_level(message.type),
             "received %s %d, %d bytes, from %s",
             Type(message.type).name,
             message.sequence,

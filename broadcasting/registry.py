@@ -33,6 +33,10 @@ class Listener:
     """AUDIO datagrams that the system did not take for it."""
 
 
+MISSED_REPORTS = 2.5
+"""A listener may lose two REPORTs in a row (RFC 3550, section 6.3.5, allows five intervals)."""
+
+
 class Change(NamedTuple):
     """Somebody joined, or left."""
 
@@ -45,7 +49,9 @@ class Registry:
 
     def __init__(self, capacity: int, timeout_s: float) -> None:
         self.capacity = capacity
-        self.timeout_s = timeout_s
+        self._timeout_s = timeout_s
+        self._patience_s = 0.0
+        self._patient_until = float("-inf")
         self._listeners: OrderedDict[Address, Listener] = OrderedDict()
         self._addresses: tuple[Address, ...] | None = ()
         self._changes: list[Change] = []
@@ -55,6 +61,11 @@ class Registry:
 
     def __iter__(self) -> Iterator[Listener]:
         return iter(self._listeners.values())
+
+    @property
+    def timeout_s(self) -> float:
+        """How long a listener may be silent: longer while listeners were told to report seldom."""
+        return max(self._timeout_s, self._patience_s)
 
     @property
     def is_full(self) -> bool:
@@ -95,6 +106,13 @@ class Registry:
         """`listener` has been heard: its time runs anew."""
         listener.heard_at = now
         self._listeners.move_to_end(listener.address)
+
+    def expect_reports(self, every_s: float, now: float) -> None:
+        """A listener has been told to report `every_s`; until it can have, it is not silent."""
+        patience_s = MISSED_REPORTS * every_s
+        if patience_s >= self._patience_s or now >= self._patient_until:
+            self._patience_s = patience_s
+            self._patient_until = now + patience_s
 
     def silent(self, now: float) -> list[Listener]:
         """Those who have said nothing for `timeout_s`; they are still registered."""

@@ -50,6 +50,9 @@ one has five chances to be heard."""
 VERSION_PATIENCE_S = 1.0
 """How long a true answer may follow one in another version: several CONNECTs."""
 
+MOST_REPORT_S = 120.0
+"""The longest pause between REPORTs that a server may ask for."""
+
 GOODBYE_PAUSE_S = 0.1
 GOODBYES = 5
 """A GOODBYE that nobody answers is given up after half a second: the user waits to leave."""
@@ -229,7 +232,7 @@ class Session:
         assert self.server is not None
         assert self.accept is not None
         self._send(report, self.server)
-        self._act_at = now + min(REPORT_S, self.accept.timeout_s / REPORTS_IN_TIMEOUT)
+        self._act_at = now + self._until_next_report_s()
 
     def leave(self, goodbye: Goodbye, now: float) -> None:
         """Say goodbye, with the final figures, until it is answered."""
@@ -238,6 +241,14 @@ class Session:
             self._say_goodbye(now)
 
     # Within.
+
+    def _until_next_report_s(self) -> float:
+        assert self.accept is not None
+        usual_s = min(REPORT_S, self.accept.timeout_s / REPORTS_IN_TIMEOUT)
+        if self.status is None or self.status.report_s <= usual_s:
+            return usual_s
+        # Many listeners that joined together must not report together (RFC 3550, 6.3.1).
+        return min(MOST_REPORT_S, self.status.report_s) * self._random.uniform(0.5, 1.0)
 
     def _move(self, event: Event) -> bool:
         """Follow the table; False if `event` means nothing in this state."""

@@ -23,7 +23,7 @@ PLAIN_EVERY_S = 5.0
 
 
 class LiveLine:
-    """Context manager; `show` is called as often as one likes."""
+    """Context manager; `show` is called whenever `is_due`."""
 
     def __init__(self, stream: TextIO, *, quiet: bool) -> None:
         self._stream = stream
@@ -45,15 +45,19 @@ class LiveLine:
             with _may_go_away(self._stream):
                 self._live.stop()
 
-    def show(self, text: str) -> None:
-        """Replace the line by `text`, or print it if the last one is long enough ago."""
+    def is_due(self) -> bool:
+        """Whether a line would be shown now: where there is no terminal, only now and then."""
         if self._quiet:
-            return
+            return False
+        return self._terminal or time.monotonic() - self._shown_at >= PLAIN_EVERY_S
+
+    def show(self, text: str) -> None:
+        """Replace the line by `text`; where there is no terminal, print it."""
+        self._shown_at = time.monotonic()
         if self._terminal:
             with _may_go_away(self._stream):
                 self._show_live(text)
-        elif time.monotonic() - self._shown_at >= PLAIN_EVERY_S:
-            self._shown_at = time.monotonic()
+        else:
             _print(text, self._stream)
 
     def say(self, text: str) -> None:

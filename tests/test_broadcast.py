@@ -371,6 +371,7 @@ def test_a_report_is_answered_with_the_status() -> None:
         clock_us=123,
         server_clock_us=round(server.now * 1e6),
         listeners=1,
+        report_s=1.0,
         position_s=3.0,
         track=1,
         title=TRACK.title,

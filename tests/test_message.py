@@ -101,13 +101,14 @@ STATUS_FIELDS: dict[str, object] = {
     "clock_us": 1,
     "server_clock_us": 2,
     "listeners": 3,
+    "report_s": 3.5,
     "position_s": 4.5,
     "track": 5,
     "title": "Title",
     "artist": "Artist",
 }
 STATUS_DATA = (
-    b'{"clock_us":1,"server_clock_us":2,"listeners":3,"position_s":4.5,"track":5,'
+    b'{"clock_us":1,"server_clock_us":2,"listeners":3,"report_s":3.5,"position_s":4.5,"track":5,'
     b'"title":"Title","artist":"Artist"}'
 )
 
@@ -163,7 +164,7 @@ DEFAULTS[Goodbye] = DEFAULTS[Report]
 # What each field takes, by its name: the same in every message. All others are integers.
 TOKENS = {"nonce", "cookie", "session", "reason", "echo"}
 TEXTS = {"title", "artist"}
-POSITIVES = {"timeout_s", "speed"}
+POSITIVES = {"timeout_s", "speed", "report_s"}
 NUMBERS = {
     *("burst_s", "duration_s", "jitter_ms", "rtt_ms", "buffer_s"),
     *("played_s", "concealed_s", "position_s"),

@@ -106,3 +106,34 @@ def test_when_the_next_expiry_has_come_there_is_somebody_silent(
     due = some.next_expiry()
     assert due is not None
     assert len(some.silent(due)) == 1
+
+
+def test_joins_and_leaves_are_told_once_and_in_order() -> None:
+    some, (first, second) = registry(0, 0)
+    some.remove(first)
+    told = [(change.address, change.joined) for change in some.take_changes()]
+    assert told == [(first.address, True), (second.address, True), (first.address, False)]
+    assert some.take_changes() == []
+
+
+def test_who_was_told_to_report_seldom_is_not_taken_for_silent() -> None:
+    some, (first,) = registry(0.0)
+    some.expect_reports(20.0, now=0.0)
+    assert some.silent(49.9) == []
+    assert some.silent(50.0) == [first]
+
+
+def test_patience_ends_only_when_all_who_were_told_can_have_reported() -> None:
+    some, (first,) = registry(0.0)
+    some.expect_reports(20.0, now=0.0)
+    some.expect_reports(1.0, now=49.0)
+    assert some.silent(49.9) == []
+    some.expect_reports(1.0, now=50.0)
+    assert some.timeout_s == TIMEOUT_S
+    assert some.silent(50.0) == [first]
+
+
+def test_few_listeners_lose_their_slots_after_the_plain_time_out() -> None:
+    some, _ = registry(0.0)
+    some.expect_reports(1.0, now=0.0)
+    assert some.timeout_s == TIMEOUT_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from random import Random
@@ -13,6 +14,7 @@ from listening.session import (
     GOODBYE_PAUSE_S,
     GOODBYES,
     LONGEST_PAUSE_S,
+    MOST_REPORT_S,
     PAUSE_GROWTH,
     PAUSE_JITTER,
     REFUSALS,
@@ -128,6 +130,7 @@ def status(client: Client, rtt_s: float = 0.0) -> Status:
         clock_us=round((client.now - rtt_s) * 1e6),
         server_clock_us=0,
         listeners=1,
+        report_s=1.0,
         position_s=0.0,
         track=1,
         title="Test",
@@ -523,3 +526,26 @@ def test_who_is_not_registered_leaves_without_a_word() -> None:
     assert client.state() is State.CLOSED
     assert client.session.failure is None
     assert client.times(Goodbye) == []
+
+
+def test_reports_go_as_seldom_as_the_server_asks_and_not_all_at_one_time() -> None:
+    client = listening()
+    client.wait(0.1)
+    client.take(dataclasses.replace(status(client), report_s=20.0))
+    for _ in range(200):
+        client.session.heard(client.now)
+        client.wait(1)
+    pauses = [b - a for a, b in itertools.pairwise(client.times(Report)[1:])]
+    assert all(10.0 <= pause <= 20.0 for pause in pauses)
+    assert max(pauses) - min(pauses) > 1.0
+
+
+def test_no_server_can_keep_a_listener_from_reporting() -> None:
+    client = listening()
+    client.wait(0.1)
+    client.take(dataclasses.replace(status(client), report_s=1e9))
+    before = len(client.times(Report))
+    for _ in range(int(3 * MOST_REPORT_S)):
+        client.session.heard(client.now)
+        client.wait(1)
+    assert len(client.times(Report)) - before >= 3

@@ -298,6 +298,7 @@ FIELD_OF: dict[str, tuple[Control, str]] = {
             clock_us=0,
             server_clock_us=0,
             listeners=0,
+            report_s=1.0,
             position_s=0.0,
             track=0,
             title="",

@@ -1,0 +1,83 @@
+"""Bursts for those who join late, at a pace: virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from broadcasting.broadcast import Settings
+from broadcasting.catch_up import BUCKET_S, CatchUp
+from broadcasting.history import Sent
+from tests.network import Network, balanced, client_address, segments
+
+RATE = 100_000.0
+BUCKET_BYTES = RATE * BUCKET_S
+
+
+def burst(count: int, size: int = 1000) -> list[Sent]:
+    return [Sent(n, 0.0, n, n + 1, bytes([n]) * size) for n in range(count)]
+
+
+def test_what_fits_the_bucket_goes_at_once_and_in_order() -> None:
+    queue = CatchUp(RATE)
+    queue.add(client_address(0), burst(2))
+    assert [data[0] for data, _ in queue.take(5.0)] == [0, 1]
+    assert queue.take(5.0) == []
+    assert len(queue) == 0
+    assert queue.next_due() is None
+
+
+def test_no_more_than_the_rate_goes_out_and_all_of_it_in_the_end() -> None:
+    queue, now, sent_bytes = CatchUp(RATE), 100.0, 0
+    for number in range(10):
+        queue.add(client_address(number), burst(20))
+    while (due := queue.next_due()) is not None:
+        now = max(now, due)
+        sent_bytes += sum(len(data) for data, _ in queue.take(now))
+        assert sent_bytes <= BUCKET_BYTES + (now - 100.0) * RATE + 1000
+    assert sent_bytes == 200_000
+    assert now - 100.0 == pytest.approx(200_000 / RATE, rel=0.05)
+
+
+def test_waking_when_due_always_gives_something() -> None:
+    queue, now = CatchUp(RATE), 0.0
+    queue.add(client_address(0), burst(50))
+    while (due := queue.next_due()) is not None:
+        now = max(now, due) + 1e-9
+        assert queue.take(now)
+
+
+def test_first_come_first_served_and_who_left_is_not_sent_the_rest() -> None:
+    queue = CatchUp(RATE)
+    for number in range(3):
+        queue.add(client_address(number), burst(5))
+    queue.take(0.0)
+    queue.drop(client_address(1))
+    queue.drop(client_address(7))
+    rest = [address for _, address in queue.take(1000.0)] + [a for _, a in queue.take(2000.0)]
+    while queue:
+        rest += [address for _, address in queue.take(3000.0 + len(rest))]
+    assert client_address(1) not in rest
+    assert rest == sorted(rest)
+    assert queue.backlog_s == 0.0
+
+
+def test_a_crowd_that_joins_in_one_second_loses_nothing_and_delays_nobody() -> None:
+    rate = 1_000_000.0
+    settings = Settings(max_clients=1001, burst_rate_bytes_per_s=rate)
+    network = Network(settings, segments(400))
+    first = network.join()
+    network.run(3)
+    crowd = [network.join() for _ in range(200)]
+    before = sum(network.bytes_to.values())
+    network.run(1)
+    live = 13 * 201 * 1290
+    control = 201 * 3000
+    assert sum(network.bytes_to.values()) - before < rate * (1 + BUCKET_S) + live + control
+    network.run(60, until=lambda: first.ended)
+    everybody = [first, *crowd]
+    assert all(one.core.statistics.lost == 0 for one in everybody)
+    assert all(balanced(one) for one in everybody)
+    assert first.gaps == 0
+    # Whose turn would come too late begins with the live segments, not with a hole.
+    first_sequences = {one.sequences[0] for one in crowd}
+    assert len(first_sequences) >= 2
