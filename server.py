@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from broadcasting.arguments import parse
-from broadcasting.broadcast import Broadcast, BroadcastSnapshot, Settings
+from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
 from broadcasting.history import Sent
 from broadcasting.report import as_json
+from broadcasting.settings import Settings
 from broadcasting.source import Segment, SourceError, Track, probe, read_segments
 from message import HEADER_BYTES
 from shell.arguments import WRONG_USAGE

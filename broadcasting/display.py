@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from broadcasting.broadcast import BroadcastSnapshot, Departed
+from broadcasting.broadcast import BroadcastSnapshot
+from broadcasting.reception import Departed
 from shell.text import clock, milliseconds
 from wire.address import address_text
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from broadcasting.broadcast import BroadcastSnapshot, Departed
+from broadcasting.broadcast import BroadcastSnapshot
+from broadcasting.reception import Departed
 from wire.address import address_text
 
 

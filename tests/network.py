@@ -11,7 +11,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from broadcasting.broadcast import Broadcast, Settings
+from broadcasting.broadcast import Broadcast
+from broadcasting.settings import Settings
 from broadcasting.source import Segment, Track
 from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
 from wire.address import Address

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from broadcasting.broadcast import DRAIN_S, END_REPEAT_S, Broadcast, Settings
+from broadcasting.broadcast import DRAIN_S, END_REPEAT_S, Broadcast
 from broadcasting.history import Sent
+from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from message import (
     CONNECT_BYTES,
@@ -174,7 +175,7 @@ def test_an_address_without_a_cookie_gets_no_more_than_it_sent_and_makes_no_stat
     server = Server()
     server.join(THERE)
     server.wait(3)
-    stolen = Connect(nonce="nonce", cookie=server.core._cookies.make(THERE, server.now))
+    stolen = Connect(nonce="nonce", cookie=server.core._reception._cookies.make(THERE, server.now))
     before = server.addresses()
     answered: set[int] = set()
     for data in [*shapes(), datagram(stolen)]:
@@ -599,7 +600,7 @@ def test_a_snapshot_stays_as_it_is_and_reading_changes_nothing() -> None:
 
 
 def test_final_figures_are_those_of_the_newest_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broadcasting.broadcast.MAX_DEPARTED", 3)
+    monkeypatch.setattr("broadcasting.reception.MAX_DEPARTED", 3)
     server = Server()
     for number in range(6):
         server.join(nonce=f"run-{number}")

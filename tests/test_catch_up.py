@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from broadcasting.broadcast import Settings
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.history import Sent
+from broadcasting.settings import Settings
 from tests.network import Network, balanced, client_address, segments
 
 RATE = 100_000.0

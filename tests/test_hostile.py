@@ -303,7 +303,7 @@ def heard_to_the_end(network: Network, listener: Listener) -> None:
     assert network.server.finished(network.now)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(attacks())
 def test_no_datagram_at_any_time_changes_what_a_listener_hears(attacks: list[Attack]) -> None:
     network = Network()
@@ -316,7 +316,7 @@ def test_no_datagram_at_any_time_changes_what_a_listener_hears(attacks: list[Att
     assert count.malformed + count.ignored == len(attacks)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(attacks())
 def test_no_datagram_to_the_server_at_any_time_changes_what_a_listener_hears(
     attacks: list[Attack],

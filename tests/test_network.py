@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from broadcasting.broadcast import Settings
+from broadcasting.settings import Settings
 from listening.listen import NewStream, Ready
 from tests.network import Link, Listener, Network, balanced, segments
 

@@ -24,8 +24,8 @@ from wire.mpeg_audio import FrameHeader
 
 SAMPLE = ROOT / "samples" / "sample.mp3"
 
-FAST = ("--speed", "10")
-"""Times ten a receiver may sleep for half a second before its socket is full."""
+FAST = ("--speed", "20")
+"""A receiver may sleep for half a second before the smallest usual socket buffer is full."""
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 # FFmpeg itself refuses to decode these, or decodes half a frame at the end.

@@ -14,7 +14,8 @@ import pytest
 
 import listening.session
 import message
-from broadcasting.broadcast import Broadcast, Settings
+from broadcasting.broadcast import Broadcast
+from broadcasting.settings import Settings
 from listening.listen import Listen
 from listening.session import REFUSALS
 from message import (

@@ -1,0 +1,59 @@
+"""Control messages on their way to one listener each: numbered, packed, logged.
+
+Filled by whoever takes messages or watches the time; emptied by the owner, who sends.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from message import Control, Message, Type
+from wire.address import Address, address_text
+
+log = logging.getLogger("server")
+
+
+class Outbox:
+    """What one run of the server has to say to single listeners."""
+
+    def __init__(self, stream_id: int) -> None:
+        self.detailed = True
+        """Whether REPORTs' answers are logged one by one: while listeners are few."""
+        self._stream_id = stream_id
+        self._sequence = 0
+        self._datagrams: list[tuple[bytes, Address]] = []
+
+    def send(self, content: Control, address: Address, media_time_us: int = 0) -> None:
+        """Send to a registered listener."""
+        self.put(self._numbered(content, media_time_us), address)
+
+    def answer(self, content: Control, size_bytes: int, address: Address) -> None:
+        """Send to an address that may not be proved: never more than the `size_bytes` it sent."""
+        message = self._numbered(content)
+        if len(message.pack()) <= size_bytes:
+            self.put(message, address)
+
+    def put(self, message: Message, address: Address) -> None:
+        """Send `message` as it is."""
+        datagram = message.pack()
+        self._datagrams.append((datagram, address))
+        log.log(
+            logging.DEBUG if message.type == Type.STATUS and not self.detailed else logging.INFO,
+            "sent %s %d, %d bytes, to %s",
+            Type(message.type).name,
+            message.sequence,
+            len(datagram),
+            address_text(address),
+        )
+
+    def take(self) -> list[tuple[bytes, Address]]:
+        """What was put in since the last call."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def _numbered(self, content: Control, media_time_us: int = 0) -> Message:
+        message = content.to_message(
+            self._sequence, stream=self._stream_id, media_time_us=media_time_us
+        )
+        self._sequence += 1
+        return message

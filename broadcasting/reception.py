@@ -1,0 +1,285 @@
+"""Messages of listeners in, answers out: admission, keep-alive, goodbye.
+
+A datagram that is at fault is counted and dropped; nothing that a peer sends raises out of
+`receive_datagram`. The handshake makes no state for an address that has not proved itself
+(`cookie`), and answers it with no more bytes than it sent. Sans-I/O, as everything here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from broadcasting.catch_up import CatchUp
+from broadcasting.cookie import CookieJar
+from broadcasting.outbox import Outbox
+from broadcasting.registry import Listener, Registry
+from broadcasting.settings import Settings
+from broadcasting.statistics import ServerStatistics
+from broadcasting.stream import Stream
+from message import (
+    Accept,
+    Challenge,
+    Connect,
+    End,
+    Goodbye,
+    Message,
+    MessageError,
+    Reject,
+    Report,
+    Status,
+    Type,
+    VersionError,
+    cut_text,
+)
+from wire.address import Address, address_text
+
+REPORTS_PER_S = 250.0
+"""REPORTs from all listeners together. One costs 30 to 50 µs with its answer, so this is about
+one per cent of a core, however many listen; bandwidth would allow far more (the 5 % of RFC 3550,
+section 6.2)."""
+
+REPORT_S = 1.0
+REPORTS_IN_TIMEOUT = 5
+"""From one REPORT of a listener to its next, while they are few, or so many in --timeout."""
+
+LOGGED_LISTENERS = 64
+"""With more listeners than this, REPORTs and their answers are logged with -v only."""
+
+BURST_PATIENCE_S = 0.5
+"""A burst that would wait longer for its turn is not begun: it would come too late to be played.
+Who joins then begins with the next segment, and sounds when its buffer is full."""
+
+MAX_DEPARTED = 10_000
+"""Final figures kept of listeners that left, the newest: a bound, for a server that runs on."""
+
+Leaving = Literal["goodbye", "silent", "replaced", "listening"]
+"""How a listener went; the last one has not."""
+
+log = logging.getLogger("server")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Departed:
+    """A listener that is gone, with the last figures it gave."""
+
+    address: Address
+    joined_at: float
+    left_at: float
+    how: Leaving
+    report: Report | None
+
+
+class Reception:
+    """Who comes, who stays, who leaves."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stream: Stream,
+        statistics: ServerStatistics,
+        *,
+        secret: bytes,
+        token: Callable[[], str],
+    ) -> None:
+        """`token` gives a fresh unguessable session token at each call, in hexadecimal."""
+        self.registry = Registry(settings.max_clients, settings.timeout_s)
+        self.departed: deque[Departed] = deque(maxlen=MAX_DEPARTED)
+        self.closing = False
+        """The end has been told: nobody is admitted any more."""
+        self._settings = settings
+        self._stream = stream
+        self._statistics = statistics
+        self._token = token
+        self._cookies = CookieJar(secret)
+        self._catch_up = CatchUp(settings.burst_rate_bytes_per_s)
+        self._outbox = Outbox(stream.id)
+        self._takes: dict[int, Callable[[Message, int, Address, float], None]] = {
+            Type.CONNECT: self._receive_connect,
+            Type.REPORT: self._receive_report,
+            Type.GOODBYE: self._receive_goodbye,
+        }
+
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
+        """Take what came from `address`."""
+        try:
+            message = Message.unpack(data)
+            take = self._takes.get(message.type)
+            if take is None:
+                self._statistics.ignored += 1
+                return
+            take(message, len(data), address, now)
+        except VersionError as error:
+            self._statistics.malformed += 1
+            if error.type == Type.CONNECT:
+                self._refuse("version", "", len(data), address)
+        except MessageError:
+            self._statistics.malformed += 1
+        else:
+            self._statistics.control_received += 1
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
+        """What has to go to one listener each, since the last call."""
+        datagrams = self._outbox.take()
+        return datagrams + self._catch_up.take(now) if self._catch_up else datagrams
+
+    def next_due(self) -> float | None:
+        """When somebody would be silent for too long, or a burst may go on."""
+        times = (self.registry.next_expiry(), self._catch_up.next_due())
+        return min((t for t in times if t is not None), default=None)
+
+    def expire(self, now: float) -> None:
+        """Free the slots of those who are silent."""
+        for listener in self.registry.silent(now):
+            log.warning("%s is silent: slot freed", address_text(listener.address))
+            self._statistics.expired += 1
+            self.dismiss(listener, now, "silent")
+
+    def tell_the_end(self, end: End, media_time_us: int) -> None:
+        """END to everyone who has not confirmed it."""
+        for listener in self.registry:
+            if not listener.end_acknowledged:
+                self._outbox.send(end, listener.address, media_time_us)
+
+    def dismiss(self, listener: Listener, now: float, how: Leaving) -> None:
+        """`listener` is gone: its slot is free at once, its last figures are kept."""
+        self.registry.remove(listener)
+        self._catch_up.drop(listener.address)
+        departed = Departed(listener.address, listener.joined_at, now, how, listener.report)
+        self.departed.append(departed)
+        log.info("%s left (%s), %d remain", address_text(listener.address), how, len(self.registry))
+
+    # Taking messages.
+
+    def _receive_connect(self, message: Message, size: int, address: Address, now: float) -> None:
+        connect = Connect.from_message(message)
+        self._log_received(message, size, address)
+        if not self._cookies.accepts(connect.cookie, address, now):
+            self._statistics.unproved += 1
+            cookie = self._cookies.make(address, now)
+            self._outbox.answer(Challenge(nonce=connect.nonce, cookie=cookie), size, address)
+            return
+        listener = self.registry.at(address)
+        if listener is not None and listener.nonce != connect.nonce:
+            # The same port, another run of the client: the old one cannot be there any more.
+            self.dismiss(listener, now, "replaced")
+            listener = None
+        if listener is None:
+            if self.closing or self.registry.is_full:
+                reason = "closing" if self.closing else "full"
+                self._refuse(reason, connect.nonce, size, address)
+                return
+            self._admit(connect, address, now)
+        else:
+            self.registry.heard(listener, now)
+            self._outbox.send(self._accept(listener), address)
+
+    def _receive_report(self, message: Message, size: int, address: Address, now: float) -> None:
+        report = Report.from_message(message)
+        self._log_received(message, size, address)
+        listener = self.registry.at(address)
+        if listener is None or listener.session != report.session:
+            self._refuse("session", report.session, size, address)
+            return
+        self.registry.heard(listener, now)
+        listener.report = report
+        listener.end_acknowledged = report.ended and self.closing
+        usual_s = min(REPORT_S, self._settings.timeout_s / REPORTS_IN_TIMEOUT)
+        report_s = max(usual_s, len(self.registry) / REPORTS_PER_S)
+        self.registry.expect_reports(report_s, now)
+        track = self._stream.track
+        status = Status(
+            clock_us=report.clock_us,
+            server_clock_us=round(now * 1e6),
+            listeners=len(self.registry),
+            report_s=report_s,
+            position_s=round(self._stream.position_s(now), 3),
+            track=track.number if track else 0,
+            title=cut_text(track.title) if track else "",
+            artist=cut_text(track.artist) if track and track.artist else None,
+        )
+        self._outbox.send(status, address)
+
+    def _receive_goodbye(self, message: Message, size: int, address: Address, now: float) -> None:
+        goodbye = Goodbye.from_message(message)
+        self._log_received(message, size, address)
+        listener = self.registry.at(address)
+        if listener is not None and listener.session == goodbye.session:
+            listener.report = goodbye
+            self.dismiss(listener, now, "goodbye")
+        # The same words back, so the answer is never longer than the question, and a GOODBYE
+        # whose answer was lost can be answered again when nothing is known of it any more. But of
+        # no stream, so that an answer which comes to a server is not answered for ever.
+        if message.stream == self._stream.id:
+            self._outbox.put(message._replace(stream=0), address)
+
+    def _admit(self, connect: Connect, address: Address, now: float) -> None:
+        timely = self._stream.started and self._catch_up.backlog_s <= BURST_PATIENCE_S
+        burst = self._stream.burst(now) if timely else []
+        listener = Listener(
+            address=address,
+            nonce=connect.nonce,
+            session=self._token(),
+            joined_at=now,
+            heard_at=now,
+            first_sequence=burst[0].sequence if burst else self._stream.next_sequence,
+            first_time_us=burst[0].media_time_us if burst else self._stream.sent_until_us,
+            live_time_us=max(self._stream.burst_us, self._stream.sent_until_us),
+        )
+        self.registry.add(listener)
+        self._statistics.accepted += 1
+        self._statistics.listeners_peak = max(self._statistics.listeners_peak, len(self.registry))
+        log.info(
+            "registered %s, %d of %d",
+            address_text(address),
+            len(self.registry),
+            self.registry.capacity,
+        )
+        self._outbox.send(self._accept(listener), address)
+        self._catch_up.add(address, burst)
+        if burst:
+            log.info(
+                "sent AUDIO %d to %d at once to %s",
+                burst[0].sequence,
+                burst[-1].sequence,
+                address_text(address),
+            )
+
+    def _accept(self, listener: Listener) -> Accept:
+        track = self._stream.track
+        return Accept(
+            nonce=listener.nonce,
+            session=listener.session,
+            first_sequence=listener.first_sequence,
+            first_time_us=listener.first_time_us,
+            live_time_us=listener.live_time_us,
+            burst_s=self._settings.burst_s,
+            timeout_s=self._settings.timeout_s,
+            speed=self._settings.speed,
+            title=cut_text(track.title) if track else "",
+            artist=cut_text(track.artist) if track and track.artist else None,
+            duration_s=self._settings.duration_s,
+            frame_rate_hz=track.frame_rate_hz if track else 0,
+            channels=track.channels if track else 0,
+            bit_rate_bps=track.bit_rate_bps if track else None,
+        )
+
+    def _refuse(self, reason: str, echo: str, size: int, address: Address) -> None:
+        self._statistics.rejected[reason] += 1
+        log.warning("refused %s: %s", address_text(address), reason)
+        self._outbox.answer(Reject(reason=reason, echo=echo), size, address)
+
+    def _log_received(self, message: Message, size: int, address: Address) -> None:
+        self._outbox.detailed = len(self.registry) <= LOGGED_LISTENERS
+        often = message.type == Type.REPORT and not self._outbox.detailed
+        log.log(
+            logging.DEBUG if often else logging.INFO,
+            "received %s %d, %d bytes, from %s",
+            Type(message.type).name,
+            message.sequence,
+            size,
+            address_text(address),
+        )
