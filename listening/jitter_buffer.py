@@ -17,6 +17,7 @@ Pure: no thread and no clock; `now` is monotonic, in seconds. One object serves 
 from __future__ import annotations
 
 import enum
+import logging
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -44,6 +45,8 @@ MAX_ABSENCE = 1 << 20
 
 RESTART_S = 1.0
 """A strict timeline on which everything came too late for so long begins anew."""
+
+log = logging.getLogger("client")
 
 
 class Arrival(enum.Enum):
@@ -338,6 +341,7 @@ class JitterBuffer:
     def _give_up(self, items: list[Item]) -> None:
         """Pass over the next message; where the one after it begins is estimated."""
         self._statistics.lost += 1
+        log.warning("AUDIO %d: lost", self._next)
         if self._next in self._came_late:
             self._came_late.remove(self._next)
         else:

@@ -296,3 +296,12 @@ def test_ten_times_the_speed_takes_a_tenth_of_the_time() -> None:
     network.run(100, until=lambda: listener.ended)
     assert listener.sequences == list(range(1000))
     assert network.now - began == pytest.approx(7.8, abs=1.2)
+
+
+def test_every_loss_is_logged_with_its_sequence(caplog: pytest.LogCaptureFixture) -> None:
+    network = Network(link=random_loss(0.1, 4))
+    listener = network.join()
+    play_to_the_end(network, listener)
+    logged = {record.message for record in caplog.records if "lost" in record.message}
+    missing = set(range(100)) - set(listener.sequences)
+    assert logged == {f"AUDIO {sequence}: lost" for sequence in missing}
