@@ -39,6 +39,7 @@ class Stream:
         self._ahead_us = 0
         self._lookahead_us = round((LOOKAHEAD_S + (interval_s or 0.0)) * max(1.0, speed) * 1e6)
         self._source_ended = False
+        self._reading = True
 
     @property
     def started(self) -> bool:
@@ -53,7 +54,7 @@ class Stream:
     @property
     def wants_segment(self) -> bool:
         """Whether the reader should add the next segment now."""
-        return not self._source_ended and self._ahead_us < self._lookahead_us
+        return self._reading and not self._source_ended
 
     @property
     def is_empty(self) -> bool:
@@ -64,6 +65,7 @@ class Stream:
         """Take the next segment of the source."""
         self._ahead.append(segment)
         self._ahead_us += segment.duration_us
+        self._reading = self._ahead_us < self._lookahead_us
         if self.track is None:
             self.track = segment.track
 
@@ -120,6 +122,9 @@ class Stream:
         sent = Sent(message.sequence, due, segment.media_time_us, end_us, message.pack())
         self._history.append(sent)
         self._ahead_us -= segment.duration_us
+        # A second's worth at a time: reading costs a quarter of what it does one by one, for the
+        # processor has not forgotten how.
+        self._reading = self._reading or self._ahead_us < self._lookahead_us // 2
         self.next_sequence += 1
         self.sent_until_us = end_us
         self.track = segment.track

@@ -207,16 +207,16 @@ def sent_at_s(broadcast: Server) -> list[float]:
 
 
 def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Path) -> None:
-    # Twenty seconds are kept ready: whoever waited for them to fill would still be waiting.
+    # Nine seconds are kept ready: whoever waited for them to fill would wait as long.
     with (
-        server(tmp_path, SAMPLE, "--burst", 20) as broadcast,
+        server(tmp_path, SAMPLE, "--burst", 9) as broadcast,
         client(tmp_path, broadcast, "--output", "null") as first,
     ):
-        broadcast.wait_for_log("sent AUDIO 260,")
-        with client(tmp_path, broadcast, "--output", "heard.mp3", "--buffer", 20) as late:
+        broadcast.wait_for_log("sent AUDIO 125,")
+        with client(tmp_path, broadcast, "--output", "heard.mp3", "--buffer", 9) as late:
             heard = late.folder / "heard.mp3"
             late.wait_until(heard.exists, "the first sound")
-            late.wait_for_log("received AUDIO 270,")
+            late.wait_for_log("received AUDIO 135,")
             broadcast.send(signal.SIGINT)
             end(first, late, broadcast)
             begin = int(late.wait_for_log(r"from message (\d+) on")[1])
@@ -224,7 +224,7 @@ def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Pat
             assert begin > 0
             assert heard.read_bytes() == b"".join(sample_frames()[3 * begin : 3 * last + 3])
             assert late.result["intact"] == late.result["expected"] == last - begin + 1
-            assert late.result["first_sound_s"] < 10
+            assert late.result["first_sound_s"] < 8
 
 
 def test_volume_changes_every_sample_and_nothing_else(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_a_signal_ends_client_and_server_with_their_statistics(
         client(tmp_path, broadcast, "--output", "null") as stays,
     ):
         for listener in (stopped, stays):
-            listener.wait_for_log("received AUDIO 3,")
+            listener.wait_for_log("received AUDIO")
         stopped.send(stop)
         end(stopped)
         broadcast.wait_for_log(r"left \(goodbye\), 1 remain")
@@ -344,7 +344,7 @@ def test_who_loses_the_server_for_good_has_the_statistics_and_says_so(tmp_path: 
         server(tmp_path, SAMPLE, "--timeout", 0.4) as broadcast,
         client(tmp_path, broadcast, "--output", "null", "--timeout", 0.5) as listener,
     ):
-        listener.wait_for_log("received AUDIO 3,")
+        listener.wait_for_log("received AUDIO")
         broadcast.send(signal.SIGKILL)
         assert listener.wait() == 1
         assert re.fullmatch(r"client.py: the server at \S+ was lost, .*\n", listener.stderr)
@@ -354,12 +354,10 @@ def test_who_loses_the_server_for_good_has_the_statistics_and_says_so(tmp_path: 
 
 
 def test_a_signal_right_after_the_start_ends_both_well(tmp_path: Path) -> None:
-    with (
-        server(tmp_path, SAMPLE) as broadcast,
-        client(tmp_path, broadcast, "--output", "null", "--buffer", 5) as listener,
-    ):
+    with server(tmp_path, SAMPLE) as broadcast:
         broadcast.send(signal.SIGINT)
         end(broadcast)
+    with client(tmp_path, broadcast, "--output", "null") as listener:
         listener.wait_for_log("sent CONNECT")
         listener.send(signal.SIGINT)
         end(listener)
@@ -371,7 +369,7 @@ def test_a_second_signal_does_not_wait_for_a_listener_that_hangs(tmp_path: Path)
         server(tmp_path, SAMPLE, "--timeout", 3600) as broadcast,
         client(tmp_path, broadcast, "--output", "null") as hangs,
     ):
-        hangs.wait_for_log("received AUDIO 3,")
+        hangs.wait_for_log("received AUDIO")
         hangs.send(signal.SIGSTOP)
         broadcast.send(signal.SIGINT)
         broadcast.wait_for_log("the stream ends")
@@ -414,7 +412,7 @@ def test_many_signals_are_no_more_than_one(tmp_path: Path) -> None:
         server(tmp_path, SAMPLE) as broadcast,
         client(tmp_path, broadcast, "--output", "null") as listener,
     ):
-        listener.wait_for_log("received AUDIO 3,")
+        listener.wait_for_log("received AUDIO")
         for program in (listener, broadcast):
             while program.process.poll() is None:
                 program.send(signal.SIGINT)
