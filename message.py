@@ -155,8 +155,7 @@ class Control:
     ) -> Message:
         """The message that carries this content."""
         content = {name: getattr(self, name) for name in _FIELDS[type(self)]}
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        data = text.encode("utf-8", "replace")
+        data = _ENCODER.encode(content).encode("utf-8", "replace")
         assert len(data) <= MAX_CONTROL_BYTES, f"{self.TYPE.name} of {len(data)} bytes"
         return Message(sequence, self.TYPE, data, stream, media_time_us, track)
 
@@ -350,11 +349,7 @@ def _json_object(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_CONTROL_BYTES:
         raise MessageError(f"{len(data)} bytes are too many")
     try:
-        content = json.loads(
-            data.decode("utf-8"),
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_without_duplicates,
-        )
+        content = _DECODER.decode(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise MessageError(f"not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -372,6 +367,11 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         raise MessageError("a name comes twice")
     return content
+
+
+# Made once: to make them costs as much as to use them.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
 
 
 def milliseconds(seconds: float | None) -> float | None:
