@@ -18,7 +18,6 @@ import logging  # noqa: E402
 import random  # noqa: E402
 import secrets  # noqa: E402
 import socket  # noqa: E402
-import sys  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -30,7 +29,7 @@ from listening.outputs import Output, OutputEnded, OutputError, make_output  # n
 from listening.playback import Playback  # noqa: E402
 from listening.report import as_json  # noqa: E402
 from shell.arguments import WRONG_USAGE  # noqa: E402
-from shell.live import LiveLine, human_stream, print_table  # noqa: E402
+from shell.live import LiveLine, complain, human_stream, print_table  # noqa: E402
 from shell.log import LogError, LogFile  # noqa: E402
 from shell.result import check_writable, write_json  # noqa: E402
 from shell.stopping import Signals, run_program  # noqa: E402
@@ -207,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except LogError as error:
         logging_to = None
-        print(f"client.py: {error}", file=sys.stderr)
+        complain("client.py", str(error))
     listen = Listen(
         addresses,
         nonce=secrets.token_hex(8),
@@ -255,7 +254,7 @@ def _tell_the_end(options: argparse.Namespace, client: Client) -> int:
 
 
 def _failed(text: str, status: int) -> int:
-    print(f"client.py: {text}", file=sys.stderr)
+    complain("client.py", text)
     return status
 
 

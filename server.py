@@ -28,7 +28,7 @@ from broadcasting.settings import Settings
 from broadcasting.source import Segment, SourceError, Track, probe, read_segments
 from message import HEADER_BYTES
 from shell.arguments import WRONG_USAGE
-from shell.live import LiveLine, human_stream, print_table
+from shell.live import LiveLine, complain, human_stream, print_table
 from shell.log import LogError, LogFile
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     tracks, faults = _probe(options.files)
     for fault in faults:
-        print(f"server.py: {fault}", file=sys.stderr)
+        complain("server.py", str(fault))
     if not tracks:
         return WRONG_USAGE
     try:
@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except LogError as error:
         logging_to = None
-        print(f"server.py: {error}", file=sys.stderr)
+        complain("server.py", str(error))
     try:
         return _serve(options, tracks, faults, sockets)
     finally:
@@ -313,7 +313,7 @@ def _tell_the_end(options: argparse.Namespace, server: Server) -> int:
 
 
 def _failed(text: str, status: int) -> int:
-    print(f"server.py: {text}", file=sys.stderr)
+    complain("server.py", text)
     return status
 
 

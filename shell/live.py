@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from shell.text import one_line
+
 if TYPE_CHECKING:
     from rich.live import Live
 
@@ -97,6 +99,11 @@ def print_table(stream: TextIO, title: str, rows: Sequence[tuple[str, str, str]]
     with console.capture() as printed:
         console.print(table)
     _print(printed.get().removesuffix("\n"), stream)
+
+
+def complain(program: str, text: str) -> None:
+    """Say in one line on standard error what is wrong."""
+    _print(f"{program}: {one_line(text)}", sys.stderr)
 
 
 def human_stream(*taken: str | None) -> TextIO:

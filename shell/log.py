@@ -8,6 +8,8 @@ import queue
 import threading
 from pathlib import Path
 
+from shell.text import one_line
+
 FORMAT = "%(asctime)s - %(levelname)s - %(message)s"
 
 ROTATE_BYTES = 5 << 20
@@ -38,7 +40,7 @@ class LogFile:
             )
         except OSError as error:
             raise LogError(f"no log: cannot write {path}: {error.strerror}") from None
-        file.setFormatter(logging.Formatter(FORMAT))
+        file.setFormatter(_OneLine(FORMAT))
         # A disk that fills up later costs lines, not the broadcast.
         logging.raiseExceptions = False
         # Where a line was written from is not in it, and costs most to find out.
@@ -58,6 +60,13 @@ class LogFile:
         self._logger.removeHandler(self._handler)
         self._listener.stop()
         self._file.close()
+
+
+class _OneLine(logging.Formatter):
+    """A message is one line, whatever names of files are in it; a traceback follows on others."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return one_line(super().formatMessage(record))
 
 
 class _Lines(logging.handlers.QueueHandler):

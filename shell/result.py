@@ -11,11 +11,14 @@ from typing import Any
 def write_json(where: str, content: dict[str, Any]) -> None:
     """Write `content` to the path `where` (`-` is standard output); raises OSError."""
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    if where == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
-        Path(where).write_text(text, encoding="utf-8")
+    to = sys.stdout.fileno() if where == "-" else where
+    # JSON is UTF-8 wherever it goes (RFC 8259, 8.1). What UTF-8 cannot hold, half of a surrogate
+    # pair, is replaced by what JSON escapes it with. And what a closed pipe does not take must not
+    # stay in the buffer of sys.stdout, for Python to complain of when it ends.
+    with open(  # noqa: PTH123 - a Path is no descriptor
+        to, "w", encoding="utf-8", errors="backslashreplace", closefd=where != "-"
+    ) as file:
+        file.write(text)
 
 
 def check_writable(where: str) -> None:

@@ -1,4 +1,4 @@
-"""How numbers look to people."""
+"""How numbers look to people, and the words of others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def clock(seconds: float | None) -> str:
 def milliseconds(value_ms: float | None) -> str:
     """`1.2 ms`, or `-` if it is not known."""
     return "-" if value_ms is None else f"{value_ms:.1f} ms"
+
+
+def one_line(text: str) -> str:
+    """`text` with a ? for whatever a terminal would obey and a file could not hold.
+
+    Names of files may have line breaks in them, escape sequences and bytes that are no text.
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def percentages(counts: Sequence[float], decimals: int = 2) -> list[float] | None:

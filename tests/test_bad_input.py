@@ -46,6 +46,8 @@ SERVER = {
     "{song} 0 --json {folder}": "cannot write .*: Is a directory",
     "{song} 0 -v -q": "not allowed with",
     "{song} 0 --louder": "unrecognized arguments: --louder",
+    "no\x1bsuch\x07file 0": r"no\?such\?file: no such file",
+    "{song} 0 --\x1bloud": r"unrecognized arguments: --\?loud",
 }
 
 CLIENT = {

@@ -62,7 +62,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_and_heard_to_its_end
         first.process.wait()
         if noticed:
             for listener in (copies, listens):
-                listener.wait_for_log("nothing heard for")
+                listener.wait_for_log(r"(?s)nothing heard for.*sent CONNECT")
         with server(tmp_path, song.path, "--wait-for", 2, "--speed", 10, port=first.port) as second:
             end(copies, listens, second)
             assert second.result["accepted"] == 2

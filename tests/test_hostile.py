@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from message import (
@@ -270,7 +270,7 @@ def attacks() -> st.SearchStrategy[list[Attack]]:
         # Not what happens to be a message that stands in another test.
         junk = st.binary(max_size=300).filter(lambda datagram: not datagram.startswith(MAGIC))
         messages = st.sampled_from(one_of_each(known))
-        return junk | st.builds(mutated, st.randoms(), messages)
+        return junk | messages | st.builds(mutated, st.randoms(), messages)
 
     at_s = st.floats(0, 9)
     return st.lists(
@@ -305,6 +305,8 @@ def heard_to_the_end(network: Network, listener: Listener) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(attacks())
+@example([Attack(1.0, True, datagram) for datagram in one_of_each(GUESSED)])
+@example([Attack(1.0, False, datagram) for datagram in one_of_each(LISTENER)])
 def test_no_datagram_at_any_time_changes_what_a_listener_hears(attacks: list[Attack]) -> None:
     network = Network()
     listener = network.join()
@@ -318,6 +320,8 @@ def test_no_datagram_at_any_time_changes_what_a_listener_hears(attacks: list[Att
 
 @settings(max_examples=60, deadline=None)
 @given(attacks())
+@example([Attack(1.0, True, datagram) for datagram in one_of_each(GUESSED)])
+@example([Attack(1.0, False, datagram) for datagram in one_of_each(LISTENER)])
 def test_no_datagram_to_the_server_at_any_time_changes_what_a_listener_hears(
     attacks: list[Attack],
 ) -> None:
@@ -328,6 +332,8 @@ def test_no_datagram_to_the_server_at_any_time_changes_what_a_listener_hears(
         address = client_address(0) if one.forged else STRANGER
         network.server.receive_datagram(one.datagram, address, network.now)
         assert set(network.server.addresses) <= {client_address(0)}
+        reports = [known.report for known in network.server.listeners(network.now)]
+        assert all(report is None or report.session == LISTENER.session for report in reports)
     heard_to_the_end(network, listener)
     count = network.server.statistics
     assert count.accepted == 1

@@ -18,7 +18,7 @@ import av
 import pytest
 
 from shell.log import ROTATE_BYTES
-from tests.programs import ROOT, Server, balances, client, end, pcm_in, server
+from tests.programs import ROOT, Program, Server, balances, client, end, pcm_in, server
 from tests.zoo import MP3_NAMES, encode, reference_pcm, zoo_file
 from wire.mpeg_audio import FrameHeader
 
@@ -208,23 +208,29 @@ def sent_at_s(broadcast: Server) -> list[float]:
 
 def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Path) -> None:
     # Nine seconds are kept ready: whoever waited for them to fill would wait as long.
+    nine_seconds = ("--buffer", 9)
     with (
         server(tmp_path, SAMPLE, "--burst", 9) as broadcast,
         client(tmp_path, broadcast, "--output", "null") as first,
     ):
         broadcast.wait_for_log("sent AUDIO 125,")
-        with client(tmp_path, broadcast, "--output", "heard.mp3", "--buffer", 9) as late:
-            heard = late.folder / "heard.mp3"
-            late.wait_until(heard.exists, "the first sound")
-            late.wait_for_log("received AUDIO 135,")
+        with (
+            client(tmp_path, broadcast, "--output", "null", *nine_seconds) as hears,
+            client(tmp_path, broadcast, "--output", "heard.mp3", *nine_seconds) as copies,
+        ):
+            late = (hears, copies)
+            for listener in late:
+                listener.wait_for_log("first sound")
             broadcast.send(signal.SIGINT)
-            end(first, late, broadcast)
-            begin = int(late.wait_for_log(r"from message (\d+) on")[1])
-            last = int(late.wait_for_log(r"(?s).*received AUDIO (\d+),")[1])
+            end(first, *late, broadcast)
+        for listener in late:
+            begin = int(listener.wait_for_log(r"from message (\d+) on")[1])
+            last = int(listener.wait_for_log(r"(?s).*received AUDIO (\d+),")[1])
             assert begin > 0
-            assert heard.read_bytes() == b"".join(sample_frames()[3 * begin : 3 * last + 3])
-            assert late.result["intact"] == late.result["expected"] == last - begin + 1
-            assert late.result["first_sound_s"] < 8
+            assert listener.result["intact"] == listener.result["expected"] == last - begin + 1
+        assert hears.result["first_sound_s"] < 8
+        heard = (copies.folder / "heard.mp3").read_bytes()
+        assert heard == b"".join(sample_frames()[3 * begin : 3 * last + 3])
 
 
 def test_volume_changes_every_sample_and_nothing_else(tmp_path: Path) -> None:
@@ -313,6 +319,20 @@ def test_json_on_standard_output_leaves_it_to_json(tmp_path: Path) -> None:
         for program, name in ((listener, "expected"), (broadcast, "messages")):
             assert json.loads(program.stdout)[name] > 0
             assert name in program.stderr
+
+
+def test_json_that_cannot_be_written_at_the_end_is_told_in_one_line(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        server(tmp_path, path_of("mono.mp3"), *FAST, "--json", "/dev/full") as broadcast,
+        client(tmp_path, broadcast, "--output", "null", "--json", "-", stdout=writing) as listener,
+    ):
+        os.close(writing)
+        assert (listener.wait(), broadcast.wait()) == (1, 1)
+        assert broadcast.stderr == "server.py: cannot write /dev/full: No space left on device\n"
+        assert listener.stderr.endswith("\nclient.py: cannot write -: Broken pipe\n")
+        assert "Exception" not in listener.stderr
 
 
 @pytest.mark.parametrize("stop", STOPS)
@@ -434,6 +454,27 @@ def test_quiet_shows_nothing_but_the_final_statistics(tmp_path: Path) -> None:
         assert listener.stderr == broadcast.stderr == ""
 
 
+def test_a_file_may_have_any_name_and_none_of_it_reaches_a_screen_or_a_log_raw(
+    tmp_path: Path,
+) -> None:
+    name = os.fsdecode(b"caf\xe9 \x1b[31m\nat night")
+    good, bad = tmp_path / f"{name}.mp3", tmp_path / f"{name}.txt"
+    good.write_bytes(path_of("mono.mp3").read_bytes())
+    bad.write_text("no music")
+    with (
+        server(tmp_path, good, bad, *FAST) as broadcast,
+        client(tmp_path, broadcast, "--output", "null") as listener,
+    ):
+        end(listener, broadcast)
+        assert listener.result["title"].startswith("caf")
+        assert broadcast.result["title"].startswith("caf")
+        assert re.fullmatch(r"server\.py: .*at night\.txt: .*\n", broadcast.stderr)
+        assert re.search(r" - ERROR - skipped: .*at night\.txt: ", broadcast.log)
+        assert listener.stderr == ""
+        for program in (broadcast, listener):
+            assert raw_characters(program) == []
+
+
 def test_a_title_with_control_characters_reaches_no_screen_and_no_log_raw(tmp_path: Path) -> None:
     evil = tmp_path / "evil.mp3"
     encode(evil, tags={"title": "red \x1b[31malert\x07 \x9b2J", "artist": "a\x1bb"})
@@ -445,8 +486,13 @@ def test_a_title_with_control_characters_reaches_no_screen_and_no_log_raw(tmp_pa
         assert "alert" in listener.stdout
         for program in (broadcast, listener):
             assert "alert" in program.result["title"]
-            seen = program.stdout + program.stderr + program.log + program.result["title"]
-            assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", seen) == []
+            assert raw_characters(program) == []
+
+
+def raw_characters(program: Program) -> list[str]:
+    """What a terminal would obey, in what the program shows, logs and tells."""
+    seen = program.stdout + program.stderr + program.log + program.result["title"]
+    return re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", seen)
 
 
 # The log.

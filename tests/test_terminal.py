@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import pytest
 
 from shell import live
@@ -44,7 +45,10 @@ LONG_TITLE = (
 class Terminal:
     """A terminal in which one program runs; somebody must `look`, or the program waits."""
 
-    def __init__(self, folder: Path, script: str, *arguments: Argument) -> None:
+    def __init__(
+        self, folder: Path, script: str, *arguments: Argument, stdout: int | None = None
+    ) -> None:
+        """`stdout` is a file descriptor, if standard output goes elsewhere."""
         self.text = ""
         self._screen, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (ROWS, COLUMNS))
@@ -53,7 +57,7 @@ class Terminal:
             cwd=folder,
             env={**usual_environment(), "TERM": "xterm-256color"},
             stdin=theirs,
-            stdout=theirs,
+            stdout=theirs if stdout is None else stdout,
             stderr=theirs,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -90,8 +94,10 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(folder: Path, script: str, *arguments: Argument) -> Iterator[Terminal]:
-    one = Terminal(folder, script, *arguments)
+def terminal(
+    folder: Path, script: str, *arguments: Argument, stdout: int | None = None
+) -> Iterator[Terminal]:
+    one = Terminal(folder, script, *arguments, stdout=stdout)
     try:
         yield one
     finally:
@@ -153,6 +159,27 @@ def test_an_error_on_a_terminal_is_one_line_and_leaves_the_cursor(tmp_path: Path
         assert "looking for the server" in one.text
         assert one.text.rfind(SHOW_CURSOR) > one.text.rfind(HIDE_CURSOR)
         assert one.lines()[-2].startswith("client.py: no answer from 127.0.0.1:9")
+
+
+def test_with_mp3_on_standard_output_the_live_line_is_on_the_other(
+    song: Path, tmp_path: Path
+) -> None:
+    with (
+        (tmp_path / "heard.mp3").open("wb") as heard,
+        server(tmp_path, song, "--speed", 30) as broadcast,
+        terminal(
+            tmp_path, "client.py", "127.0.0.1", broadcast.port, "--output", "-",
+            stdout=heard.fileno(),
+        ) as one,
+    ):  # fmt: skip
+        watch(one.has_ended, one)
+        end(broadcast)
+    assert one.process.returncode == 0
+    assert one.live_lines(r"0:\d\d of 0:30 · .*")
+    assert "messages expected" in one.text
+    with av.open(str(song)) as container:
+        frames = [bytes(packet) for packet in container.demux(audio=0)]
+    assert (tmp_path / "heard.mp3").read_bytes() == b"".join(frames)
 
 
 def test_quiet_on_a_terminal_shows_no_live_line(song: Path, tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Measure, and say whether it is good enough.
+
+    python -m bench                         everything but peers, in less than ten minutes
+    python -m bench peers                   beside GStreamer and Icecast, in seven
+    python -m bench first-sound pacing      only that
+    python -m bench --json result.json      and for scripts
+
+On a machine that does nothing else: the numbers are of the machine and its other work, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench import (
+    client_cpu,
+    fanout_cost,
+    first_sound,
+    imports,
+    machine,
+    memory,
+    pacing,
+    peers,
+    server_cpu,
+    table,
+)
+from bench.processes import Failed
+from bench.workshop import QUICK, Effort, Workshop
+
+FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
+    "imports": imports.measure,
+    "first-sound": first_sound.measure,
+    "fan-out": fanout_cost.measure,
+    "server-cpu": server_cpu.measure,
+    "pacing": pacing.measure,
+    "peers": peers.measure,
+    "memory": memory.measure,
+    "client-cpu": client_cpu.measure,
+}
+"""What takes least time comes first."""
+
+APART = "peers"
+"""It takes as long as all the others together, and wants other people's programs."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; the exit status."""
+    options = _parser().parse_args(arguments)
+    if sys.platform != "linux":
+        print("bench: memory and processor time are read as Linux tells them", file=sys.stderr)
+        return 2
+    here = machine.description()
+    print(machine.as_text(here))
+    load = machine.load()
+    if load is not None and load > machine.BUSY_LOAD:
+        print(f"The machine is busy (load {load:g}): the numbers will be worse than they could be.")
+    began = time.monotonic()
+    try:
+        results = _results(
+            options.names or [name for name in FAMILIES if name != APART],
+            QUICK if options.quick else Effort(),
+        )
+    except Failed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    took_s = time.monotonic() - began
+    table.show(results, machine.as_text(here), sys.stdout)
+    print(f"  in {took_s:.0f} s; values are medians where there were several rounds")
+    if options.json is not None:
+        content = {
+            "machine": here,
+            "took_s": round(took_s, 1),
+            "rows": [one.as_json() for one in results if isinstance(one, table.Row)],
+            "left_out": {o.name: o.reason for o in results if isinstance(o, table.LeftOut)},
+        }
+        options.json.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    return 0
+
+
+def _results(names: Sequence[str], effort: Effort) -> list[table.Result]:
+    results: list[table.Result] = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        workshop = Workshop(Path(folder), effort, stack)
+        for name in names:
+            try:
+                for result in FAMILIES[name](workshop):
+                    results.append(result)
+                    print(f"  {table.line(result)}", flush=True)
+            except Failed as error:
+                results.append(table.LeftOut(name, str(error)))
+                print(f"  {table.line(results[-1])}", flush=True)
+    return results
+
+
+def _family(name: str) -> str:
+    if name not in FAMILIES:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(FAMILIES)}")
+    return name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench", description="Measure the two programs on this machine."
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        type=_family,
+        help=f"what to measure: {', '.join(FAMILIES)} (default: all but {APART})",
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the results as JSON")
+    parser.add_argument(
+        "--quick", action="store_true", help="try the measurements: short, and not to be quoted"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

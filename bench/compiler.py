@@ -1,0 +1,33 @@
+"""The C of the measurements, compiled when it is needed, into the run's own folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.processes import Failed
+from bench.workshop import Workshop
+
+FOLDER = Path(__file__).resolve().parent
+
+COMPILERS = ("cc", "gcc", "clang")
+OPTIONS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
+
+
+def compiled(workshop: Workshop, source: str, *, shared: bool = False) -> Path:
+    """The program, or the shared library, of `source` in this folder; Failed if there is none."""
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if compiler is None:
+        raise Failed("there is no C compiler")
+    made = workshop.new_path(Path(source).stem + (".so" if shared else ""))
+    command = [compiler, *OPTIONS, *(("-shared", "-fPIC") if shared else ())]
+    run = subprocess.run(
+        [*command, "-o", str(made), str(FOLDER / source)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode != 0:
+        raise Failed(f"{source} does not compile: {run.stderr.strip().splitlines()[0]}")
+    return made

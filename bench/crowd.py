@@ -1,0 +1,445 @@
+"""Up to ten thousand listeners in a process of their own, with one socket.
+
+    python -m bench.crowd LIBRARY LISTENERS PORT    listeners of the server on PORT
+    python -m bench.crowd LIBRARY LISTENERS 0       addresses that only count what comes to them
+
+Each listener is an address, from 127.1.0.1 on: the socket is bound to every address, speaks from
+the listener's and learns from which one a datagram was for by IP_PKTINFO. It is emptied every two
+milliseconds by `crowd.c`; no send has to wake anybody, as if the listeners were on machines of
+their own. Each shakes hands as client.py does, reports as often as the server asks, with all the
+figures of a report, and says goodbye. Nothing is played.
+
+A line on standard input is a question, a line of JSON on standard output the answer: `count`, then
+the end of the input, at which all leave.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import json
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.processes import HOST, PATIENCE_S, ROOT, Failed
+from message import (
+    CONNECT_BYTES,
+    Accept,
+    Challenge,
+    Connect,
+    Goodbye,
+    Message,
+    Report,
+    Status,
+    Type,
+)
+
+FIRST_LISTENER = 0x7F01_0001
+"""127.1.0.1, as a number."""
+
+MAX_LISTENERS = 60_000
+"""To 127.1.255.255, with some to spare."""
+
+LOOK_EVERY_S = 0.002
+RECEIVE_BUFFER_BYTES = 256 << 20
+"""Half a second for ten thousand listeners, as the kernel counts (2,304 bytes a datagram)."""
+
+ROOM_FOR_CONTROL = 1024
+SO_RCVBUFFORCE, SO_RXQ_OVFL = 33, 40
+"""asm-generic/socket.h."""
+IP_PKTINFO = 8
+"""linux/in.h."""
+_PKTINFO = struct.Struct("=I4s4x")
+
+REPORT_S = 1.0
+"""As long as the server asks for nothing else."""
+
+AT_ONCE = 200
+"""Handshakes on their way at one time: the server's socket has room for some hundreds."""
+AGAIN_S = 0.5
+JOIN_WITHIN_S = 60.0
+LEAVE_WITHIN_S = 30.0
+
+IN_FLIGHT_S = 0.5
+"""How long after a count begins the datagrams that were sent before may still come."""
+
+_BINS, _BIN_MS = 8192, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What came, to all listeners together."""
+
+    expected: int
+    """AUDIO messages from the first that each was promised to the last that was sent; those that
+    came where nothing was promised."""
+    received: int
+    fewest: int
+    most: int
+    """Of one listener."""
+    dropped: int
+    """By the crowd's own socket."""
+    late_ms: dict[str, float | None]
+    """Since the last count: how much later than the most punctual message the others came, each
+    with its first copy and against its media time; 50 %, 99 % and the worst. To within the two
+    milliseconds that pass between two looks. Not for messages that are sent together."""
+    report_s: float
+    """What the server asked for."""
+    cpu_s: float
+    """Processor time of the crowd."""
+
+
+def address_of(listener: int) -> str:
+    """The address of a listener, counted from 0."""
+    return socket.inet_ntoa((FIRST_LISTENER + listener).to_bytes(4))
+
+
+class Crowd:
+    """The listeners, seen from the process that measures; registered when `with` begins."""
+
+    def __init__(self, library: Path, listeners: int, port: int = 0) -> None:
+        arguments = [str(library), str(listeners), str(port)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.crowd", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port = 0
+        """The crowd's own, for who sends to it without being asked."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.port = int(self._answer(JOIN_WITHIN_S + PATIENCE_S)["port"])
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(LEAVE_WITHIN_S + PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def count(self) -> Count:
+        """What has come so far, and should have."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("count\n")
+        self._process.stdin.flush()
+        return Count(**self._answer(PATIENCE_S))
+
+    def _answer(self, within_s: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], within_s)
+        line = self._process.stdout.readline() if ready else ""
+        if not line:
+            raise Failed("the crowd of listeners did not answer")
+        answer: dict[str, Any] = json.loads(line)
+        if "failed" in answer:
+            raise Failed(answer["failed"])
+        return answer
+
+
+class _State(ctypes.Structure):
+    """struct crowd of crowd.c."""
+
+    _fields_ = (
+        ("first_address", ctypes.c_uint32),
+        ("listeners", ctypes.c_uint32),
+        ("until", ctypes.c_uint64),
+        ("next_sequence", ctypes.c_uint64),
+        ("datagrams", ctypes.c_uint64),
+        ("dropped", ctypes.c_uint64),
+        ("others", ctypes.c_uint64),
+        ("least_us", ctypes.c_int64),
+        ("live_time_us", ctypes.c_uint64),
+        ("want_status", ctypes.c_uint32),
+        ("anything", ctypes.c_uint32),
+        ("received", ctypes.c_void_p),
+        ("apart", ctypes.c_void_p),
+        ("late", ctypes.c_void_p),
+    )
+
+
+class _Control(ctypes.Structure):
+    """struct control of crowd.c."""
+
+    _fields_ = (
+        ("listener", ctypes.c_uint32),
+        ("bytes", ctypes.c_uint32),
+        ("data", ctypes.c_char * 1536),
+    )
+
+
+class _Socket:
+    """The one socket of all listeners."""
+
+    def __init__(self, library: str, listeners: int, *, anything: bool) -> None:
+        self.received = array("Q", bytes(8 * listeners))
+        self.apart = array("Q", bytes(8 * listeners))
+        """What has come since `state.until` was set, and belongs to the next count."""
+        self.late = array("Q", bytes(8 * _BINS))
+        self.state = _State(
+            first_address=FIRST_LISTENER,
+            listeners=listeners,
+            anything=anything,
+            received=self.received.buffer_info()[0],
+            apart=self.apart.buffer_info()[0],
+            late=self.late.buffer_info()[0],
+        )
+        self._drain = ctypes.CDLL(library).drain
+        self._controls = (_Control * ROOM_FOR_CONTROL)()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+        except PermissionError:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self._socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+        self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - all of 127.0.0.0/8 are listeners
+        self.port: int = self._socket.getsockname()[1]
+        self._sources = [
+            [(socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(0, number.to_bytes(4)))]
+            for number in range(FIRST_LISTENER, FIRST_LISTENER + listeners)
+        ]
+
+    def send(self, listener: int, datagram: bytes, port: int) -> None:
+        self._socket.sendmsg([datagram], self._sources[listener], 0, (HOST, port))
+
+    def receive(self) -> list[tuple[int, bytes]]:
+        """Count all AUDIO that has come; the other messages, each with its listener."""
+        taken = self._drain(
+            self._socket.fileno(), ctypes.byref(self.state), self._controls, ROOM_FOR_CONTROL
+        )
+        return [
+            (
+                one.listener,
+                ctypes.string_at(ctypes.addressof(one) + _Control.data.offset, one.bytes),
+            )
+            for one in self._controls[:taken]
+        ]
+
+
+class _Listeners:
+    """The protocol of all of them."""
+
+    def __init__(self, library: str, count: int, port: int) -> None:
+        self._port = port
+        self._socket = _Socket(library, count, anything=port == 0)
+        self._count = count
+        self._first_sequence = [0] * count
+        self._sessions: list[bytes] = [b""] * count
+        self._cookies = [""] * count
+        self._report_s = REPORT_S
+        self._next_reporter = 0
+        self._reports_due = 0.0
+        self._looked_at = time.monotonic()
+        self._stream = 0
+        self._is_leaving = False
+        self._templates = {kind: _template(kind) for kind in (Report, Goodbye)}
+
+    @property
+    def port(self) -> int:
+        return self._socket.port
+
+    def join(self) -> None:
+        """Register all; raises Failed if that takes too long."""
+        if self._port and not self._each(self._connect, JOIN_WITHIN_S):
+            raise Failed(f"only {sum(map(bool, self._sessions))} listeners were registered")
+
+    def leave(self) -> None:
+        """Say goodbye until it is answered; or not, if the server has gone."""
+        self._is_leaving = True
+        if self._port:
+            self._each(self._part, LEAVE_WITHIN_S)
+
+    def _each(self, act: Callable[[int], None], within_s: float) -> bool:
+        """`act` for each, some at a time and again, until it is answered; whether all were."""
+        waiting = iter(range(self._count))
+        under_way: dict[int, float] = {}
+        give_up_at = time.monotonic() + within_s
+        while True:
+            now = time.monotonic()
+            while len(under_way) < AT_ONCE and (one := next(waiting, None)) is not None:
+                under_way[one] = 0.0
+            if not under_way or now > give_up_at:
+                return not under_way
+            for listener, sent_at in under_way.items():
+                if now - sent_at > AGAIN_S:
+                    act(listener)
+                    under_way[listener] = now
+            for listener in self.look(now):
+                under_way.pop(listener, None)
+            time.sleep(LOOK_EVERY_S)
+
+    def look(self, now: float) -> list[int]:
+        """Take what has come and send what is due; who was registered, or let go."""
+        done = []
+        for listener, datagram in self._socket.receive():
+            message = Message.unpack(datagram)
+            if message.type == Type.CHALLENGE:
+                self._cookies[listener] = Challenge.from_message(message).cookie
+                self._connect(listener)
+            elif message.type == Type.ACCEPT and not self._sessions[listener]:
+                accept = Accept.from_message(message)
+                self._stream = message.stream
+                self._sessions[listener] = accept.session.encode()
+                self._first_sequence[listener] = accept.first_sequence
+                state = self._socket.state
+                state.live_time_us = max(state.live_time_us, accept.live_time_us)
+                done.append(listener)
+            elif message.type == Type.STATUS:
+                status = Status.from_message(message)
+                self._report_s = status.report_s
+            elif message.type == Type.GOODBYE:
+                self._sessions[listener] = b""
+                done.append(listener)
+            elif message.type == Type.REJECT and not self._is_leaving:
+                # A report that crosses a goodbye is refused, too, and rightly.
+                raise Failed("the server refused a listener")
+        self._report(now)
+        return done
+
+    def count(self) -> Count:
+        """Wait for what is on its way, then count."""
+        state = self._socket.state
+        state.until = state.next_sequence
+        until = time.monotonic() + IN_FLIGHT_S
+        while (now := time.monotonic()) < until:
+            self.look(now)
+            time.sleep(LOOK_EVERY_S)
+        received = self._socket.received
+        total = sum(received)
+        promised = sum(max(0, state.until - first) for first in self._first_sequence)
+        counted = Count(
+            expected=promised if self._port else total,
+            received=total,
+            fewest=min(received),
+            most=max(received),
+            dropped=state.dropped,
+            late_ms=self._late_ms(),
+            report_s=self._report_s,
+            cpu_s=time.process_time(),
+        )
+        state.until = 0
+        for bin_ in range(_BINS):
+            self._socket.late[bin_] = 0
+        for listener, more in enumerate(self._socket.apart):
+            received[listener] += more
+            self._socket.apart[listener] = 0
+        return counted
+
+    def _part(self, listener: int) -> None:
+        self._send_figures(Goodbye, listener, time.monotonic())
+
+    def _connect(self, listener: int) -> None:
+        connect = Connect(nonce=f"crowd{listener}", cookie=self._cookies[listener])
+        self._socket.send(listener, connect.to_message().pack(CONNECT_BYTES), self._port)
+
+    def _report(self, now: float) -> None:
+        """REPORTs evenly over the time between two of one listener, as many as are due."""
+        self._reports_due += (now - self._looked_at) * self._count / self._report_s
+        self._looked_at = now
+        while self._reports_due >= 1:
+            self._reports_due -= 1
+            listener = self._next_reporter
+            self._next_reporter = (listener + 1) % self._count
+            if listener == 0:
+                self._socket.state.want_status = 1
+            if self._sessions[listener]:
+                self._send_figures(Report, listener, now)
+
+    def _send_figures(self, kind: type[Report], listener: int, now: float) -> None:
+        received = self._socket.received[listener]
+        figures = (self._sessions[listener], round(now * 1e6), received, received, received)
+        data = self._templates[kind] % figures
+        self._socket.send(listener, Message(0, kind.TYPE, data, self._stream).pack(), self._port)
+
+    def _late_ms(self) -> dict[str, float | None]:
+        late = self._socket.late
+        total, seen = sum(late), 0
+        first = next((bin_ for bin_, count in enumerate(late) if count), 0)
+        found: dict[str, float | None] = dict.fromkeys(("p50", "p99", "max"))
+        shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+        for bin_, count in enumerate(late):
+            seen += count
+            for name, share in shares.items():
+                if total and found[name] is None and seen >= share * total:
+                    found[name] = (bin_ - first) * _BIN_MS
+        return found
+
+
+def _template(kind: type[Report]) -> bytes:
+    """A report as the client packs it, with places for what differs: packing costs too much."""
+    content = kind(
+        session="session",
+        clock_us=111111,
+        expected=222222,
+        received=333333,
+        intact=444444,
+        jitter_ms=0.1,
+        rtt_ms=0.1,
+        buffer_s=1.0,
+        played_s=1.0,
+    )
+    data = content.to_message().data.replace(b"%", b"%%")
+    data = data.replace(b'"session":"session"', b'"session":"%b"')
+    for number in (b"111111", b"222222", b"333333", b"444444"):
+        data = data.replace(number, b"%d")
+    return data
+
+
+def main() -> int:
+    """Be the crowd."""
+    parser = argparse.ArgumentParser(prog="bench.crowd")
+    parser.add_argument("library")
+    parser.add_argument("listeners", type=int, choices=range(1, MAX_LISTENERS), metavar="LISTENERS")
+    parser.add_argument("port", type=int)
+    options = parser.parse_args()
+    try:
+        listeners = _Listeners(options.library, options.listeners, options.port)
+        listeners.join()
+        _tell({"port": listeners.port})
+        while True:
+            listeners.look(time.monotonic())
+            if select.select([sys.stdin], [], [], LOOK_EVERY_S)[0]:
+                if not sys.stdin.readline():
+                    break
+                _tell(asdict(listeners.count()))
+        listeners.leave()
+    except (Failed, OSError) as error:
+        _tell({"failed": f"the crowd of listeners: {error}"})
+        return 1
+    return 0
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""How punctual the server is: the lateness of its sends, and whether errors add up.
+
+Lateness in real time, on a terminal: what server.py says of itself (from a message's deadline to
+the first send of it), and what a listener sees: how much later than the most punctual message the
+others came, measured against their media times; the listener's own lateness is in it.
+
+Drift over an hour of media, which passes at many times real time: the median lateness that a
+listener sees in the last tenth of the hour, less that in the first tenth. Deadlines are absolute,
+so it must be nothing, but for the noise.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+from bench.listeners import Arrivals, Listeners
+from bench.processes import PATIENCE_S, Failed
+from bench.programme import write_programme
+from bench.table import Result, Row, below
+from bench.workshop import SAMPLE, Workshop
+
+LIMIT_MS = 2.0
+
+
+def measure(workshop: Workshop) -> Iterator[Result]:
+    yield from _lateness(workshop)
+    yield from _drift(workshop)
+
+
+def _lateness(workshop: Workshop) -> Iterator[Result]:
+    with workshop.server(str(SAMPLE), "--loop") as server:
+        with Listeners(server.port) as listeners:
+            time.sleep(workshop.effort.steady_s)
+        told = server.stop()
+    seen_ms = sorted(lateness_seen_ms(listeners.arrivals))
+    over = f"over {workshop.effort.steady_s:g} s"
+    yield Row(
+        "lateness of sends, 99 %",
+        f"told by the server, {over}",
+        [told["lateness_p99_ms"]],
+        "ms",
+        below(LIMIT_MS),
+    )
+    for name, key in (("50 %", "p50"), ("worst", "max")):
+        yield Row(
+            f"lateness of sends, {name}",
+            f"told by the server, {over}",
+            [told[f"lateness_{key}_ms"]],
+            "ms",
+        )
+    yield Row(
+        "lateness of arrivals, 99 %",
+        f"seen by a listener, {over}",
+        [seen_ms[int(len(seen_ms) * 0.99)]],
+        "ms",
+    )
+
+
+def _drift(workshop: Workshop) -> Iterator[Result]:
+    effort = workshop.effort
+    path = workshop.new_path("long.mp3")
+    write_programme(path, effort.long_media_s)
+    with (
+        workshop.server(str(path), "--speed", f"{effort.speed:g}") as server,
+        Listeners(server.port) as listeners,
+    ):
+        give_up_at = time.monotonic() + effort.long_media_s / effort.speed + PATIENCE_S
+        while not listeners.ended:
+            if time.monotonic() > give_up_at:
+                raise Failed("the stream does not end in time")
+            time.sleep(0.1)
+    yield Row(
+        "drift of sends",
+        f"in {effort.long_media_s / 60:g} min of media at {effort.speed:g}-fold speed",
+        [abs(drift_ms(listeners.arrivals))],
+        "ms",
+        below(LIMIT_MS),
+    )
+
+
+def lateness_seen_ms(arrivals: Arrivals) -> list[float]:
+    """How much later than the most punctual message each one came, against its media time."""
+    offsets = [
+        at - media_time_us / 1e6 / arrivals.speed
+        for media_time_us, at in zip(arrivals.media_time_us, arrivals.at, strict=True)
+        if media_time_us >= arrivals.live_time_us
+    ]
+    punctual = min(offsets)
+    return [(offset - punctual) * 1e3 for offset in offsets]
+
+
+def drift_ms(arrivals: Arrivals) -> float:
+    """The median lateness in the last tenth, less that in the first."""
+    lateness_ms = lateness_seen_ms(arrivals)
+    tenth = len(lateness_ms) // 10
+    return statistics.median(lateness_ms[-tenth:]) - statistics.median(lateness_ms[:tenth])

@@ -1,0 +1,107 @@
+"""What the measurements share: how much effort to make, a folder, a sound server."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.processes import ROOT, Client, Failed, Server
+from tests import pulse
+
+SAMPLE = ROOT / "samples" / "sample.mp3"
+SAMPLE_RATE_HZ = 44_100
+CHANNELS = 2
+BIT_RATE_BPS = 128_000
+
+IMPORTED = "import client, server, av, pydub, rich.console, rich.live, rich.table, rich.text"
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int = 7
+    """Of what takes about a second."""
+    steady_s: float = 30.0
+    """Real time of what is measured in steady state."""
+    windows: int = 3
+    """Parts of that time, each of which gives a value."""
+    long_media_s: float = 3600.0
+    short_media_s: float = 600.0
+    speed: float = 100.0
+    """At which the hour passes."""
+
+
+QUICK = Effort(rounds=2, steady_s=6.0, long_media_s=600.0, short_media_s=200.0)
+"""To try the measurements themselves."""
+
+
+class Workshop:
+    """One run of the benchmark. `stack` closes what is opened for all of it."""
+
+    def __init__(self, folder: Path, effort: Effort, stack: contextlib.ExitStack) -> None:
+        self.effort = effort
+        self._folder = folder
+        self._stack = stack
+        self._count = itertools.count(1)
+        self._sound: pulse.SoundServer | None = None
+        self._compile()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a program that needs no sound."""
+        return self._prepared(dict(os.environ))
+
+    def new_path(self, name: str) -> Path:
+        """A path that nothing else has."""
+        return self._folder / f"{next(self._count)}-{name}"
+
+    def python(self, code: str) -> None:
+        """Run `code` as the programs are run, from their folder."""
+        # pydub warns of programs that nobody calls.
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        run = subprocess.run(
+            command, cwd=ROOT, env=self.environment, check=False, stderr=subprocess.PIPE, text=True
+        )
+        if run.returncode != 0:
+            raise Failed(f"python -c {code!r}: {run.stderr.strip().splitlines()[-1]}")
+
+    def server(self, *arguments: str) -> Server:
+        """server.py, ready for listeners."""
+        return Server(*arguments, folder=self.new_path("server"), environment=self.environment)
+
+    def client(self, port: int, output: str) -> Client:
+        """client.py with `output`: speaker, null or wav. Raises Failed without a speaker."""
+        environment = self._environment_for(output)
+        where = str(self.new_path("song.wav")) if output == "wav" else output
+        folder = self.new_path("client")
+        return Client(port, "--output", where, folder=folder, environment=environment)
+
+    def _environment_for(self, output: str) -> dict[str, str]:
+        if output != "speaker":
+            return self.environment
+        if self._sound is None:
+            folder = self.new_path("sound")
+            folder.mkdir()
+            try:
+                server = pulse.server(folder, SAMPLE_RATE_HZ, CHANNELS)
+                self._sound = self._stack.enter_context(server)
+            except RuntimeError as error:
+                raise Failed(str(error).splitlines()[0]) from None
+        return self._prepared(self._sound.environment)
+
+    def _prepared(self, environment: dict[str, str]) -> dict[str, str]:
+        """Without what changes how Python runs, and with bytecode in a folder of our own."""
+        kept = {n: v for n, v in environment.items() if not n.startswith("PYTHON")}
+        return {**kept, "PYTHONPYCACHEPREFIX": str(self._folder / "bytecode"), "TERM": "xterm"}
+
+    def _compile(self) -> None:
+        """Let Python write its bytecode, so that no measured start does it."""
+        self.python(IMPORTED)
+        with contextlib.suppress(Failed):
+            self.python("import simpleaudio")
