@@ -15,9 +15,7 @@ def write_json(where: str, content: dict[str, Any]) -> None:
     # JSON is UTF-8 wherever it goes (RFC 8259, 8.1). What UTF-8 cannot hold, half of a surrogate
     # pair, is replaced by what JSON escapes it with. And what a closed pipe does not take must not
     # stay in the buffer of sys.stdout, for Python to complain of when it ends.
-    with open(  # noqa: PTH123 - a Path is no descriptor
-        to, "w", encoding="utf-8", errors="backslashreplace", closefd=where != "-"
-    ) as file:
+    with open(to, "w", encoding="utf-8", errors="backslashreplace", closefd=where != "-") as file:
         file.write(text)
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "samples" / "sample.mp3"
 
 WAIT_S = 25.0
 """Far longer than anything here takes on a busy machine, and less than the time-out of a test."""

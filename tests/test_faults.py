@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import ROOT, Program, balances, client, end, server
+from tests.programs import SAMPLE, Program, balances, client, end, server
 from tests.zoo import zoo_file
-
-SAMPLE = ROOT / "samples" / "sample.mp3"
 
 TIMEOUT_S = 1.0
 """A listener that reported as seldom as by default would lose its slot all the time."""

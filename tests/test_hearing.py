@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import ear, pulse
-from tests.programs import WAIT_S, Program, client, end, server
-from tests.test_pair import sample_frames
-from tests.zoo import reference_pcm
+from tests.programs import SAMPLE, WAIT_S, Program, client, end, server
+from tests.zoo import frames_in, reference_pcm
 
 FRAMES = 240
 """6.3 s: long enough for a start, a middle and an end."""
@@ -80,7 +79,7 @@ def listen(folder: Path, song: Path) -> list[Heard] | None:
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The beginning of the bundled sample."""
     path = tmp_path_factory.mktemp("song") / "song.mp3"
-    path.write_bytes(b"".join(sample_frames()[:FRAMES]))
+    path.write_bytes(b"".join(frames_in(SAMPLE)[:FRAMES]))
     return path
 
 

@@ -36,11 +36,10 @@ from message import (
     Type,
 )
 from tests.network import SERVER, Listener, Network, balanced, client_address, silent_frame
-from tests.programs import ROOT, WAIT_S, balances, client, end, pcm_in, server
+from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
 from tests.zoo import reference_pcm
 from wire.address import Address
 
-SAMPLE = ROOT / "samples" / "sample.mp3"
 LOCALHOST = "127.0.0.1"
 
 DATAGRAMS = 50_000

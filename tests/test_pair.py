@@ -14,15 +14,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
 from shell.log import ROTATE_BYTES
-from tests.programs import ROOT, Program, Server, balances, client, end, pcm_in, server
-from tests.zoo import MP3_NAMES, encode, reference_pcm, zoo_file
+from tests.programs import SAMPLE, Program, Server, balances, client, end, pcm_in, server
+from tests.zoo import MP3_NAMES, encode, frames_in, reference_pcm, zoo_file
 from wire.mpeg_audio import FrameHeader
-
-SAMPLE = ROOT / "samples" / "sample.mp3"
 
 FAST = ("--speed", "20")
 """A receiver may sleep for half a second before the smallest usual socket buffer is full."""
@@ -53,13 +50,6 @@ def pcm_of(name: str) -> bytes:
     plain = path_of(name).with_name(f"plain-{name}")
     plain.write_bytes(frames_of(name))
     return reference_pcm(plain)
-
-
-@functools.cache
-def sample_frames() -> list[bytes]:
-    """The frames of the bundled sample, without its Info frame."""
-    with av.open(str(SAMPLE)) as container:
-        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
 # What is heard.
@@ -230,7 +220,7 @@ def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Pat
             assert listener.result["intact"] == listener.result["expected"] == last - begin + 1
         assert hears.result["first_sound_s"] < 8
         heard = (copies.folder / "heard.mp3").read_bytes()
-        assert heard == b"".join(sample_frames()[3 * begin : 3 * last + 3])
+        assert heard == b"".join(frames_in(SAMPLE)[3 * begin : 3 * last + 3])
 
 
 def test_volume_changes_every_sample_and_nothing_else(tmp_path: Path) -> None:

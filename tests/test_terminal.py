@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import av
 import pytest
 
 from shell import live
@@ -29,7 +28,7 @@ from tests.programs import (
     server,
     usual_environment,
 )
-from tests.zoo import encode
+from tests.zoo import encode, frames_in
 
 CTRL_C = b"\x03"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -177,9 +176,7 @@ def test_with_mp3_on_standard_output_the_live_line_is_on_the_other(
     assert one.process.returncode == 0
     assert one.live_lines(r"0:\d\d of 0:30 · .*")
     assert "messages expected" in one.text
-    with av.open(str(song)) as container:
-        frames = [bytes(packet) for packet in container.demux(audio=0)]
-    assert (tmp_path / "heard.mp3").read_bytes() == b"".join(frames)
+    assert (tmp_path / "heard.mp3").read_bytes() == b"".join(frames_in(song))
 
 
 def test_quiet_on_a_terminal_shows_no_live_line(song: Path, tmp_path: Path) -> None:

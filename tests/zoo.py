@@ -92,6 +92,12 @@ def reference_pcm(path: Path) -> bytes:
     return b"".join(parts)
 
 
+def frames_in(path: Path) -> list[bytes]:
+    """The MP3 frames of a file as FFmpeg finds them, without tags and Info frame."""
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
 Surgery = tuple[bytes, list[bytes]]
 """The bytes of a file, and the frames that are in them."""
 
