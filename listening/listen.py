@@ -51,7 +51,17 @@ class NewStream(NamedTuple):
 
 Playable = NewStream | Item
 
-__all__ = ["End", "Gap", "Listen", "ListenSnapshot", "NewStream", "Playable", "Ready", "Restart"]
+__all__ = [
+    "End",
+    "Gap",
+    "Listen",
+    "ListenSnapshot",
+    "NewStream",
+    "Playable",
+    "Ready",
+    "Restart",
+    "audio_duration_us",
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from listening.converter import Converter
 from listening.decoder import Decoder, prepare
-from listening.listen import End, Gap, NewStream, Playable, Ready, Restart
+from listening.listen import (
+    End,
+    Gap,
+    NewStream,
+    Playable,
+    Ready,
+    Restart,
+    audio_duration_us,
+)
 from listening.outputs import Output, OutputError, PcmFormat
 from message import Accept, Message
 from wire.mpeg_audio import FrameHeader
@@ -99,6 +107,8 @@ class Playback:
                 header = FrameHeader.parse(message.data)
                 self._open(PcmFormat(header.sample_rate_hz, header.channels))
             self._output.write_frames(message.data)
+            intact_s, repaired_s, concealed_s = self._done_s
+            self._done_s = (intact_s + audio_duration_us(message) / 1e6, repaired_s, concealed_s)
             return
         self._write(
             self._decoder.decode(

@@ -327,7 +327,10 @@ class Session:
             return None
         elif self._move(Event.REFUSED):
             reason = reject.reason[:20]
-            self.failure = REFUSALS.get(reason, f"the server refused: {reason}")
+            # While the server was out of reach, the stream that was heard has simply ended.
+            ended = reason == "closing" and self.accept is not None
+            text = REFUSALS.get(reason, f"the server refused: {reason}")
+            self.failure = None if ended else text
         return reject
 
     def _answered(self, goodbye: Goodbye) -> Goodbye | None:

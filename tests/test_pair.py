@@ -218,6 +218,8 @@ def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Pat
             last = int(listener.wait_for_log(r"(?s).*received AUDIO (\d+),")[1])
             assert begin > 0
             assert listener.result["intact"] == listener.result["expected"] == last - begin + 1
+            played_s = 3 * (last - begin + 1) * 1152 / 44_100
+            assert listener.result["played_s"] == pytest.approx(played_s, abs=0.1)
         assert hears.result["first_sound_s"] < 8
         heard = (copies.folder / "heard.mp3").read_bytes()
         assert heard == b"".join(frames_in(SAMPLE)[3 * begin : 3 * last + 3])

@@ -549,3 +549,11 @@ def test_no_server_can_keep_a_listener_from_reporting() -> None:
         client.session.heard(client.now)
         client.wait(1)
     assert len(client.times(Report)) - before >= 3
+
+
+def test_a_stream_that_ended_while_the_server_was_out_of_reach_is_no_failure() -> None:
+    client = listening()
+    client.wait(TIMEOUT_S)
+    assert client.state() is State.CONNECTING
+    client.take(Reject(reason="closing", echo=NONCE))
+    assert (client.state(), client.session.failure) == (State.CLOSED, None)
