@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import math
 import re
@@ -144,8 +145,9 @@ class Message(NamedTuple):
 class Control:
     """The content of a control message: a flat JSON object with checked fields.
 
-    A field that is missing, of another type or out of bounds is a MessageError; a field that is
-    not known is ignored, so that a version may add one.
+    A field that has its default is left out: most counters of a REPORT are 0. One without a
+    default that is missing, or one of another type or out of bounds, is a MessageError; a field
+    that is not known is ignored, so that a version may add one.
     """
 
     TYPE: ClassVar[Type]
@@ -154,7 +156,11 @@ class Control:
         self, sequence: int = 0, *, stream: int = 0, media_time_us: int = 0, track: int = 0
     ) -> Message:
         """The message that carries this content."""
-        content = {name: getattr(self, name) for name in _FIELDS[type(self)]}
+        content = {
+            name: value
+            for name, (_, default) in _FIELDS[type(self)].items()
+            if (value := getattr(self, name)) != default
+        }
         data = _ENCODER.encode(content).encode("utf-8", "replace")
         assert len(data) <= MAX_CONTROL_BYTES, f"{self.TYPE.name} of {len(data)} bytes"
         return Message(sequence, self.TYPE, data, stream, media_time_us, track)
@@ -236,11 +242,11 @@ class Report(Control):
     session: Token
     clock_us: int
     """The listener's clock, echoed in STATUS to measure the round trip."""
+    expected: int
+    received: int
+    intact: int
     ended: bool = False
     """END was received: it need not be repeated."""
-    expected: int = 0
-    received: int = 0
-    intact: int = 0
     retransmitted: int = 0
     rebuilt: int = 0
     lost: int = 0
@@ -287,6 +293,7 @@ class Goodbye(Report):
     TYPE: ClassVar = Type.GOODBYE
 
 
+@functools.lru_cache(maxsize=16)
 def cut_text(text: str) -> str:
     """`text` on one line, at most `MAX_TEXT` characters, for a field of a control message."""
     printable = "".join(c if c.isprintable() else " " for c in text)
@@ -312,6 +319,7 @@ def _kinds(content: type[Control]) -> dict[str, tuple[tuple[_Kind, ...], Any]]:
     return kinds
 
 
+@functools.cache
 def _kind(hint: Any) -> _Kind:
     base, *bounds = typing.get_args(hint) or (hint,)
     if base is str:

@@ -32,6 +32,7 @@ from shell.live import LiveLine, complain, human_stream, print_table
 from shell.log import LogError, LogFile
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
+from shell.threads import Alarm
 from shell.udp import AddressError, Bell, open_server_sockets, received, wait_readable
 from wire.address import Address, address_text
 
@@ -48,7 +49,10 @@ SWITCH_INTERVAL_S = 0.0005
 """A thread that waits for the interpreter gets it after this, not after 5 ms: what is due must
 not wait for the log or the display."""
 
-REFRESH_S = 0.25
+REFRESH_S = 1.0
+"""Of the line on the terminal, which tells seconds. To draw it costs as much as two listeners."""
+
+FOR_EVER = float("inf")
 
 log = logging.getLogger("server")
 
@@ -68,8 +72,9 @@ class Server:
         self._segments = segments
         self._sockets = sockets
         self._fanout = fanout
-        self._meeting = threading.Condition()
+        self._meeting = threading.Lock()
         self._bell = Bell()
+        self._alarm = Alarm()
         self._abort = False
         self._sleeps_until = 0.0
 
@@ -114,7 +119,7 @@ class Server:
         with self._meeting:
             self._abort = self._abort or abort
             self.broadcast.stop(time.monotonic())
-            self._meeting.notify()
+        self._alarm.ring()
         self._bell.ring()
 
     # The receiver thread.
@@ -136,8 +141,9 @@ class Server:
             answers = self.broadcast.datagrams_to_send(now)
             due = self.broadcast.next_due()
             sooner = due is not None and due < self._sleeps_until
-            if sooner or self.broadcast.finished(now):
-                self._meeting.notify()
+            wake = sooner or self.broadcast.finished(now)
+        if wake:
+            self._alarm.ring()
         self._answer(answers)
 
     def _answer(self, answers: Sequence[tuple[bytes, Address]]) -> None:
@@ -155,6 +161,9 @@ class Server:
                 changes = self.broadcast.take_changes()
                 answers = self.broadcast.datagrams_to_send(now)
                 finished = self.broadcast.finished(now)
+                wants_segment = self.broadcast.wants_segment
+                due = self.broadcast.next_due()
+                self._sleeps_until = FOR_EVER if due is None else due
             for change in changes:
                 (self._fanout.join if change.joined else self._fanout.leave)(change.address)
             if sent:
@@ -162,8 +171,8 @@ class Server:
             self._answer(answers)
             if finished:
                 return
-            self._read_ahead()
-            self._sleep()
+            if not (wants_segment and self._read_ahead()):
+                self._alarm.wait(None if due is None else due - time.monotonic())
 
     def _send_to_all(self, sent: Sequence[Sent]) -> None:
         began = time.monotonic()
@@ -174,8 +183,9 @@ class Server:
         for one in sent:
             log.info("sent AUDIO %d, %d bytes, to %d", one.sequence, len(one.datagram), listeners)
 
-    def _read_ahead(self) -> None:
-        """Read what should lie ready, as long as no deadline is near."""
+    def _read_ahead(self) -> bool:
+        """Read what should lie ready, as long as no deadline is near; whether there was time."""
+        has_read = False
         while True:
             with self._meeting:
                 wanted = self.broadcast.wants_segment and not self._abort
@@ -183,22 +193,14 @@ class Server:
                 empty = self.broadcast.is_empty
             near = due is not None and due - time.monotonic() < READ_AHEAD_S
             if not wanted or (near and not empty):
-                return
+                return has_read
             segment = next(self._segments, None)
+            has_read = True
             with self._meeting:
                 if segment is None:
                     self.broadcast.end_of_source()
                 else:
                     self.broadcast.add_segment(segment)
-
-    def _sleep(self) -> None:
-        with self._meeting:
-            due = self.broadcast.next_due()
-            now = time.monotonic()
-            if not self._abort and (due is None or due > now):
-                self._sleeps_until = float("inf") if due is None else due
-                self._meeting.wait(None if due is None else due - now)
-                self._sleeps_until = 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -160,7 +160,7 @@ class Broadcast:
         `missed` names an address for each datagram that the system did not take for it.
         """
         for one in sent:
-            self.lateness.add(began - one.due)
+            self.lateness.add(self._stream.lateness_s(one, began))
             self.statistics.audio_bytes += len(one.datagram) - HEADER_BYTES
         self.statistics.datagrams += len(sent) * listeners - len(missed)
         self.statistics.unsent += len(missed)

@@ -14,10 +14,9 @@ MAX_BYTES = 32 << 20
 
 
 class Sent(NamedTuple):
-    """A message as it went out, and when it was due."""
+    """A message as it goes out."""
 
     sequence: int
-    due: float
     media_time_us: int
     end_time_us: int
     datagram: bytes

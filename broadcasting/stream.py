@@ -13,7 +13,7 @@ from broadcasting.schedule import Schedule
 from broadcasting.source import Segment, Track
 from message import Message, Type
 
-LOOKAHEAD_S = 2.0
+LOOKAHEAD_S = 4.0
 """Read ahead of the next deadline: opening the next file takes some ten milliseconds, a disk
 that has to spin up more than a second."""
 
@@ -35,8 +35,9 @@ class Stream:
         self._options = {"burst_s": burst_s, "interval_s": interval_s, "speed": speed}
         self._schedule: Schedule | None = None
         self._history = History(max(HISTORY_S, 2 * burst_s + (interval_s or 0) * speed))
-        self._ahead: deque[Segment] = deque()
+        self._ahead: deque[tuple[Sent, Track]] = deque()
         self._ahead_us = 0
+        self._added = 0
         self._lookahead_us = round((LOOKAHEAD_S + (interval_s or 0.0)) * max(1.0, speed) * 1e6)
         self._source_ended = False
         self._reading = True
@@ -63,7 +64,21 @@ class Stream:
 
     def add_segment(self, segment: Segment) -> None:
         """Take the next segment of the source."""
-        self._ahead.append(segment)
+        message = Message(
+            self._added,
+            Type.AUDIO,
+            segment.data,
+            self.id,
+            segment.media_time_us,
+            segment.track.number,
+            segment.skip_samples,
+            segment.discard_samples,
+        )
+        end_us = segment.media_time_us + segment.duration_us
+        # Packed now, when there is time, and not when it is due.
+        sent = Sent(message.sequence, segment.media_time_us, end_us, message.pack())
+        self._ahead.append((sent, segment.track))
+        self._added += 1
         self._ahead_us += segment.duration_us
         self._reading = self._ahead_us < self._lookahead_us
         if self.track is None:
@@ -87,14 +102,27 @@ class Stream:
         """When the next segment is to be sent; None if there is none, or before the start."""
         if self._schedule is None or not self._ahead:
             return None
-        return self._schedule.due(self._ahead[0].media_time_us)
+        return self._schedule.due(self._ahead[0][0].media_time_us)
+
+    def lateness_s(self, sent: Sent, began: float) -> float:
+        """How long after its deadline `sent` went out, if that was at `began`."""
+        assert self._schedule is not None, "before the start nothing is sent"
+        return began - self._schedule.due(sent.media_time_us)
 
     def take_due(self, now: float) -> list[Sent]:
         """What is to be sent to every listener now, in order."""
-        due = []
+        taken = []
         while (deadline := self.next_due()) is not None and deadline <= now:
-            due.append(self._number(self._ahead.popleft(), deadline))
-        return due
+            sent, self.track = self._ahead.popleft()
+            self._history.append(sent)
+            self._ahead_us -= sent.end_time_us - sent.media_time_us
+            self.next_sequence = sent.sequence + 1
+            self.sent_until_us = sent.end_time_us
+            taken.append(sent)
+        # Seconds at a time: reading costs a third of what it does one by one, for the processor
+        # has not forgotten how.
+        self._reading = self._reading or self._ahead_us < self._lookahead_us // 2
+        return taken
 
     def position_s(self, now: float) -> float:
         """How much media a listener with a full buffer has heard at `now`."""
@@ -106,26 +134,3 @@ class Stream:
         """What a listener who joins now is sent at once: all that is still to be heard."""
         live_us = round(self.position_s(now) * 1e6)
         return self._history.since(max(0, min(live_us, self.sent_until_us - self.burst_us)))
-
-    def _number(self, segment: Segment, due: float) -> Sent:
-        message = Message(
-            self.next_sequence,
-            Type.AUDIO,
-            segment.data,
-            self.id,
-            segment.media_time_us,
-            segment.track.number,
-            segment.skip_samples,
-            segment.discard_samples,
-        )
-        end_us = segment.media_time_us + segment.duration_us
-        sent = Sent(message.sequence, due, segment.media_time_us, end_us, message.pack())
-        self._history.append(sent)
-        self._ahead_us -= segment.duration_us
-        # A second's worth at a time: reading costs a quarter of what it does one by one, for the
-        # processor has not forgotten how.
-        self._reading = self._reading or self._ahead_us < self._lookahead_us // 2
-        self.next_sequence += 1
-        self.sent_until_us = end_us
-        self.track = segment.track
-        return sent

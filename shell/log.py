@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import queue
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from shell.text import one_line
@@ -35,31 +37,28 @@ class LogFile:
         """Raises LogError if `path` cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = logging.handlers.RotatingFileHandler(
-                path, maxBytes=ROTATE_BYTES, backupCount=ROTATIONS, encoding="utf-8"
-            )
+            file = _File(path, maxBytes=ROTATE_BYTES, backupCount=ROTATIONS, encoding="utf-8")
         except OSError as error:
             raise LogError(f"no log: cannot write {path}: {error.strerror}") from None
         file.setFormatter(_OneLine(FORMAT))
         # A disk that fills up later costs lines, not the broadcast.
         logging.raiseExceptions = False
-        # Where a line was written from is not in it, and costs most to find out.
+        # Where a line was written from, and by whom, is not in it, and costs most to find out.
         logging._srcfile = None
+        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
         lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
         self._handler = _Lines(lines)
-        self._listener = _Writer(lines, file)
-        self._file = file
+        self._writer = _Writer(lines, file)
         self._logger = logging.getLogger(name)
         self._logger.setLevel(logging.DEBUG if verbose else logging.INFO)
         self._logger.propagate = False
         self._logger.addHandler(self._handler)
-        self._listener.start()
+        self._writer.start()
 
     def close(self) -> None:
         """Write what is queued, and let go of the file."""
         self._logger.removeHandler(self._handler)
-        self._listener.stop()
-        self._file.close()
+        self._writer.stop()
 
 
 class _OneLine(logging.Formatter):
@@ -86,27 +85,45 @@ class _Lines(logging.handlers.QueueHandler):
             self._lines.put_nowait(record)
 
 
-class _Writer(logging.handlers.QueueListener):
+class _File(logging.handlers.RotatingFileHandler):
+    """Takes many lines at a time: the size is looked at, and the system called, once for all."""
+
+    def write(self, lines: Sequence[logging.LogRecord]) -> None:
+        """Append `lines`; a disk that is full, or gone, loses them."""
+        text = "".join(self.format(line) + self.terminator for line in lines)
+        try:
+            if self.stream is None:
+                self.stream = self._open()
+            if self.stream.seek(0, os.SEEK_END) + len(text) > self.maxBytes:
+                self.doRollover()
+            self.stream.write(text)
+            self.stream.flush()
+        except (OSError, ValueError):
+            self.handleError(lines[-1])
+
+
+class _Writer(threading.Thread):
     """Writes what has come in, every `WRITE_EVERY_S`."""
 
-    def __init__(self, lines: queue.SimpleQueue[logging.LogRecord], file: logging.Handler) -> None:
-        super().__init__(lines, file)
+    def __init__(self, lines: queue.SimpleQueue[logging.LogRecord], file: _File) -> None:
+        super().__init__(name="log")
         self._lines = lines
+        self._file = file
         self._stopping = threading.Event()
 
-    def dequeue(self, block: bool) -> logging.LogRecord:
-        """The next line, when the time to write has come."""
-        while True:
-            try:
-                line = self._lines.get_nowait()
-            except queue.Empty:
-                if not block:
-                    raise
-                self._stopping.wait(WRITE_EVERY_S)
-            else:
-                return line
+    def run(self) -> None:
+        """Until `stop`."""
+        while not self._stopping.wait(WRITE_EVERY_S):
+            self._write()
+        self._write()
 
     def stop(self) -> None:
         """Write what is left, and end."""
         self._stopping.set()
-        super().stop()
+        self.join()
+        self._file.close()
+
+    def _write(self) -> None:
+        waiting = [self._lines.get_nowait() for _ in range(self._lines.qsize())]
+        if waiting:
+            self._file.write(waiting)

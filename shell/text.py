@@ -24,6 +24,8 @@ def one_line(text: str) -> str:
 
     Names of files may have line breaks in them, escape sequences and bytes that are no text.
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

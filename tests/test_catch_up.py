@@ -14,7 +14,7 @@ BUCKET_BYTES = RATE * BUCKET_S
 
 
 def burst(count: int, size: int = 1000) -> list[Sent]:
-    return [Sent(n, 0.0, n, n + 1, bytes([n]) * size) for n in range(count)]
+    return [Sent(n, n, n + 1, bytes([n]) * size) for n in range(count)]
 
 
 def test_what_fits_the_bucket_goes_at_once_and_in_order() -> None:

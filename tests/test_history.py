@@ -13,7 +13,7 @@ STEP_US = 100_000
 def sent(sequence: int, datagram: bytes = b"datagram", duration_us: int = STEP_US) -> Sent:
     """A message of a tenth of a second, at its place."""
     begin_us = sequence * STEP_US
-    return Sent(sequence, 0.0, begin_us, begin_us + duration_us, datagram)
+    return Sent(sequence, begin_us, begin_us + duration_us, datagram)
 
 
 def filled(count: int) -> History:

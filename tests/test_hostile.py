@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -50,6 +50,7 @@ FEW_BYTES = 32_768
 212,992, and what is lost in a full one is not what is tested here."""
 
 STRANGER: Address = ("203.0.113.9", 666)
+NOTHING: dict[str, Any] = {"expected": 0, "received": 0, "intact": 0}
 
 
 class Tokens(NamedTuple):
@@ -82,10 +83,10 @@ def one_of_each(known: Tokens) -> list[bytes]:
         accept,
         Reject(reason="full", echo=known.nonce),
         Reject(reason="session", echo=known.session),
-        Report(session=known.session, clock_us=1),
+        Report(session=known.session, clock_us=1, **NOTHING),
         status,
         End(last_sequence=3, reason="finished"),
-        Goodbye(session=known.session, clock_us=1),
+        Goodbye(session=known.session, clock_us=1, **NOTHING),
     ]
     audio = [Message(n, Type.AUDIO, silent_frame() * 3, known.stream, n * 26_000) for n in range(4)]
     return [

@@ -52,10 +52,10 @@ NO_DATA_BYTES = AUDIO_BYTES[:4] + bytes(2) + AUDIO_BYTES[6:32]
 REPORT_FIELDS: dict[str, object] = {
     "session": "session-1",
     "clock_us": 1,
-    "ended": True,
     "expected": 2,
     "received": 3,
     "intact": 4,
+    "ended": True,
     "retransmitted": 5,
     "rebuilt": 6,
     "lost": 7,
@@ -70,7 +70,7 @@ REPORT_FIELDS: dict[str, object] = {
     "concealed_s": 16.5,
 }
 REPORT_DATA = (
-    b'{"session":"session-1","clock_us":1,"ended":true,"expected":2,"received":3,"intact":4,'
+    b'{"session":"session-1","clock_us":1,"expected":2,"received":3,"intact":4,"ended":true,'
     b'"retransmitted":5,"rebuilt":6,"lost":7,"late":8,"duplicates":9,"out_of_order":10,'
     b'"underruns":11,"jitter_ms":12.5,"rtt_ms":13.5,"buffer_s":14.5,"played_s":15.5,'
     b'"concealed_s":16.5}'
@@ -154,7 +154,7 @@ DEFAULTS: dict[type[Control], dict[str, object]] = {
     Report: {
         "ended": False,
         **dict.fromkeys(("jitter_ms", "rtt_ms", "buffer_s")),
-        **dict.fromkeys(("expected", "received", "intact", "retransmitted", "rebuilt"), 0),
+        **dict.fromkeys(("retransmitted", "rebuilt"), 0),
         **dict.fromkeys(("lost", "late", "duplicates", "out_of_order", "underruns"), 0),
         **dict.fromkeys(("played_s", "concealed_s"), 0.0),
     },
@@ -406,9 +406,17 @@ def test_data_longer_than_any_control_message_is_refused(golden: Golden) -> None
 
 
 def test_a_whole_number_is_read_as_a_float_where_a_fraction_is_meant() -> None:
-    content = Report.from_message(Message(0, 6, b'{"session":"s","clock_us":1,"played_s":2}'))
+    data = b'{"session":"s","clock_us":1,"expected":0,"received":0,"intact":0,"played_s":2}'
+    content = Report.from_message(Message(0, 6, data))
     assert (content.played_s, type(content.played_s)) == (2.0, float)
     assert type(content.clock_us) is int
+
+
+def test_a_field_that_has_its_default_is_left_out() -> None:
+    content = Report(session="s", clock_us=1, expected=0, received=0, intact=0, lost=2)
+    data = b'{"session":"s","clock_us":1,"expected":0,"received":0,"intact":0,"lost":2}'
+    assert content.to_message().data == data
+    assert Report.from_message(content.to_message()) == content
 
 
 def test_values_at_their_bounds_are_taken() -> None:
@@ -421,7 +429,9 @@ def test_values_at_their_bounds_are_taken() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_numbers_that_json_does_not_have_are_not_written(value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        Report(session="s", clock_us=1, played_s=value).to_message()
+        Report(
+            session="s", clock_us=1, expected=0, received=0, intact=0, played_s=value
+        ).to_message()
 
 
 def test_half_a_surrogate_pair_in_a_title_is_written_as_a_question_mark() -> None:
@@ -467,7 +477,8 @@ def test_challenge_and_reject_are_never_longer_than_what_they_answer() -> None:
     )
     assert connect < CONNECT_BYTES
     assert max(challenge, reject) < CONNECT_BYTES
-    assert reject < len(Report(session=LONGEST_TOKEN, clock_us=0).to_message().pack()) < report
+    least = Report(session=LONGEST_TOKEN, clock_us=0, expected=0, received=0, intact=0)
+    assert reject < len(least.to_message().pack()) < report
 
 
 # Anything at all.

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,7 @@ OTHER: Address = ("2001:db8::1", 4501, 0, 0)
 STRANGER: Address = ("192.0.2.66", 4501)
 TIMEOUT_S = 5.0
 GIVE_UP_S = 10.0
+NOTHING: dict[str, Any] = {"expected": 0, "received": 0, "intact": 0}
 
 
 class Client:
@@ -87,13 +89,13 @@ class Client:
             self.now = max(self.now, due)
             self.session.on_due(self.now)
             if self.session.report_is_due(self.now):
-                self.session.report(Report(session=ID, clock_us=0), self.now)
+                self.session.report(Report(session=ID, clock_us=0, **NOTHING), self.now)
             self._collect()
             assert self.session.next_due() != due
         self.now = end
 
     def leave(self) -> None:
-        self.session.leave(Goodbye(session=ID, clock_us=0), self.now)
+        self.session.leave(Goodbye(session=ID, clock_us=0, **NOTHING), self.now)
         self._collect()
 
     def times(self, kind: type[Control]) -> list[float]:
@@ -183,7 +185,7 @@ DOING: dict[Event, Callable[[Client], object]] = {
     Event.UNKNOWN: lambda client: client.take(Reject(reason="session", echo=ID)),
     Event.ENDED: lambda client: client.take(End(last_sequence=9, reason="finished")),
     Event.LEAVE: lambda client: client.leave(),
-    Event.FAREWELL: lambda client: client.take(Goodbye(session=ID, clock_us=0)),
+    Event.FAREWELL: lambda client: client.take(Goodbye(session=ID, clock_us=0, **NOTHING)),
 }
 
 
@@ -477,10 +479,10 @@ def test_an_unknown_session_connects_anew_at_once_and_without_the_old_cookie() -
 def test_who_does_not_know_the_session_cannot_send_the_listener_away(echo: str) -> None:
     client = listening()
     client.take(Reject(reason="session", echo=echo))
-    client.take(Goodbye(session=echo, clock_us=0))
+    client.take(Goodbye(session=echo, clock_us=0, **NOTHING))
     assert client.state() is State.LISTENING
     client.leave()
-    client.take(Goodbye(session=echo, clock_us=0))
+    client.take(Goodbye(session=echo, clock_us=0, **NOTHING))
     assert client.state() is State.LEAVING
 
 
@@ -514,7 +516,7 @@ def test_goodbye_ends_with_its_answer() -> None:
     client = ending()
     client.leave()
     client.wait(GOODBYE_PAUSE_S)
-    client.take(Goodbye(session=ID, clock_us=0))
+    client.take(Goodbye(session=ID, clock_us=0, **NOTHING))
     assert client.state() is State.CLOSED
     client.wait(10)
     assert len(client.times(Goodbye)) == 2

@@ -308,7 +308,7 @@ FIELD_OF: dict[str, tuple[Control, str]] = {
         "title",
     ),
     "integer": (End(last_sequence=0, reason=""), "last_sequence"),
-    "number": (Report(session="", clock_us=0), "played_s"),
+    "number": (Report(session="", clock_us=0, expected=0, received=0, intact=0), "played_s"),
     "positive": (
         Accept(
             nonce="",

@@ -1,0 +1,96 @@
+"""The log file: what is logged stands in it, and what goes wrong with it delays nobody."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shell import log as shell_log
+from shell.log import LogError, LogFile
+
+NAME = "of a test"
+log = logging.getLogger(NAME)
+
+
+@contextmanager
+def log_file(path: Path, *, verbose: bool = False) -> Iterator[None]:
+    made = LogFile(NAME, path, verbose=verbose)
+    try:
+        yield
+    finally:
+        made.close()
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_line_is_in_the_file_in_order_when_it_is_closed(tmp_path: Path) -> None:
+    with log_file(tmp_path / "logs" / "x.log"):
+        for number in range(1000):
+            log.info("line %d", number)
+    written = lines(tmp_path / "logs" / "x.log")
+    assert [line.partition(" - INFO - ")[2] for line in written] == [
+        f"line {number}" for number in range(1000)
+    ]
+
+
+def test_what_is_for_verbose_is_written_only_then(tmp_path: Path) -> None:
+    for verbose in (False, True):
+        with log_file(tmp_path / f"{verbose}.log", verbose=verbose):
+            log.debug("a detail")
+    assert lines(tmp_path / "False.log") == []
+    assert len(lines(tmp_path / "True.log")) == 1
+
+
+def test_a_message_with_line_breaks_and_escapes_stays_on_its_line(tmp_path: Path) -> None:
+    with log_file(tmp_path / "x.log"):
+        log.info("skipped %s", "a\nb\x1b[2J")
+    (line,) = lines(tmp_path / "x.log")
+    assert line.endswith("skipped a?b?[2J")
+
+
+def test_a_file_that_is_full_is_set_aside_and_only_so_many_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_log, "ROTATE_BYTES", 1000)
+    for _ in range(10):
+        with log_file(tmp_path / "x.log"):
+            log.info("x" * 600)
+    assert len(list(tmp_path.iterdir())) == 1 + shell_log.ROTATIONS
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+
+
+def test_a_folder_that_goes_away_while_it_is_written_to_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_log, "ROTATE_BYTES", 1)
+    monkeypatch.setattr(shell_log, "WRITE_EVERY_S", 0.001)
+    folder = tmp_path / "logs"
+    made = LogFile(NAME, folder / "x.log", verbose=False)
+    shutil.rmtree(folder)
+    for number in range(100):
+        log.info("line %d", number)
+    made.close()
+
+
+def test_a_log_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LogError, match="no log: cannot write"):
+        LogFile(NAME, tmp_path / "file" / "x.log", verbose=False)
+
+
+def test_lines_beyond_what_may_wait_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_log, "WRITE_EVERY_S", 60)
+    monkeypatch.setattr(shell_log, "QUEUE_LINES", 10)
+    with log_file(tmp_path / "x.log"):
+        for number in range(100):
+            log.info("line %d", number)
+    assert len(lines(tmp_path / "x.log")) == 10
