@@ -24,7 +24,7 @@ from pathlib import Path  # noqa: E402
 
 from listening.arguments import parse  # noqa: E402
 from listening.display import live_text, summary  # noqa: E402
-from listening.listen import Listen, ListenSnapshot  # noqa: E402
+from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
 from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
 from listening.playback import Playback  # noqa: E402
 from listening.report import as_json  # noqa: E402
@@ -33,12 +33,13 @@ from shell.live import LiveLine, complain, human_stream, print_table  # noqa: E4
 from shell.log import LogError, LogFile  # noqa: E402
 from shell.result import check_writable, write_json  # noqa: E402
 from shell.stopping import Signals, run_program  # noqa: E402
+from shell.threads import Alarm  # noqa: E402
 from shell.udp import (  # noqa: E402
     AddressError,
     Bell,
     family_of,
     open_client_sockets,
-    received,
+    receive,
     server_addresses,
     wait_readable,
 )
@@ -46,6 +47,9 @@ from shell.udp import (  # noqa: E402
 FAILED = 1
 
 REFRESH_S = 0.25
+
+AWAKE, FOR_EVER = float("-inf"), float("inf")
+"""Until when the player sleeps, if it does not, or nothing is due."""
 
 log = logging.getLogger("client")
 
@@ -61,8 +65,10 @@ class Client:
         self._playback = playback
         self._output = output
         self._sockets = {sock.family: sock for sock in sockets}
-        self._meeting = threading.Condition()
+        self._meeting = threading.Lock()
         self._bell = Bell()
+        self._alarm = Alarm()
+        self._player_sleeps_until = AWAKE
         self._silenced = False
         self._abort = False
 
@@ -109,9 +115,8 @@ class Client:
 
     def _silence(self) -> None:
         """Let the playback thread come to its end now."""
-        with self._meeting:
-            self._silenced = True
-            self._meeting.notify()
+        self._silenced = True
+        self._alarm.ring()
         self._output.cancel()
 
     # The receiver thread.
@@ -124,7 +129,9 @@ class Client:
                 self.listen.on_due(now)
                 outgoing = self.listen.datagrams_to_send(now)
                 due = self.listen.next_due()
-                self._meeting.notify()
+                wanted = self._player_is_wanted()
+            if wanted:
+                self._alarm.ring()
             for datagram, address in outgoing:
                 try:
                     self._sockets[family_of(address)].sendto(datagram, address)
@@ -140,10 +147,17 @@ class Client:
                     self._take_from(sock)
 
     def _take_from(self, sock: socket.socket) -> None:
-        for data, address in received(sock):
-            with self._meeting:
-                self.listen.receive_datagram(data, address, time.monotonic())
-                self._meeting.notify()
+        came = receive(sock)
+        if came is None:
+            return
+        now = time.monotonic()
+        with self._meeting:
+            self.listen.receive_datagram(*came, now)
+
+    def _player_is_wanted(self) -> bool:
+        """Whether something can be played before the player would look again."""
+        playable = self.listen.next_playable()
+        return playable is not None and playable < self._player_sleeps_until
 
     # The playback thread.
 
@@ -151,13 +165,12 @@ class Client:
         try:
             self._playback.prepare()
             while not self._silenced and not self._playback.ended:
-                with self._meeting:
-                    items = self.listen.audio_to_play(time.monotonic())
-                    if not items:
-                        self._wait_for_audio()
-                        continue
-                self._playback.play(items)
-                self._account()
+                if items := self._due_items():
+                    self._playback.play(items)
+                    self._account()
+                elif not self._silenced:
+                    until = self._player_sleeps_until
+                    self._alarm.wait(None if until == FOR_EVER else until - time.monotonic())
             self._playback.finish()
             self._account()
         except OutputEnded:
@@ -170,11 +183,14 @@ class Client:
             except OutputError as error:
                 self.failure = self.failure or str(error)
 
-    def _wait_for_audio(self) -> None:
-        due = self.listen.next_playable()
-        wait_s = None if due is None else due - time.monotonic()
-        if not self._silenced and (wait_s is None or wait_s > 0):
-            self._meeting.wait(wait_s)
+    def _due_items(self) -> Sequence[Playable]:
+        """What is to be played now. If that is nothing, the player is about to sleep."""
+        with self._meeting:
+            items = self.listen.audio_to_play(time.monotonic())
+            due = self.listen.next_playable()
+            sleeps_until = FOR_EVER if due is None else due
+            self._player_sleeps_until = AWAKE if items else sleeps_until
+        return items
 
     def _account(self) -> None:
         with self._meeting:

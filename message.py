@@ -82,6 +82,10 @@ class Type(enum.IntEnum):
     PARITY = 11
 
 
+TYPE_NAMES = {int(one): one.name for one in Type}
+"""For the log. To ask an enumeration takes ten times as long."""
+
+
 class Message(NamedTuple):
     """One datagram. A tuple, because it is made for each datagram and shared between threads.
 

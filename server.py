@@ -33,7 +33,7 @@ from shell.log import LogError, LogFile
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
 from shell.threads import Alarm
-from shell.udp import AddressError, Bell, open_server_sockets, received, wait_readable
+from shell.udp import AddressError, Bell, open_server_sockets, receive, wait_readable
 from wire.address import Address, address_text
 
 FAILED = 1
@@ -131,8 +131,8 @@ class Server:
                 if sock is self._bell.readable:
                     self._bell.heard()
                     continue
-                for data, address in received(sock):
-                    self._take(data, address)
+                if (came := receive(sock)) is not None:
+                    self._take(*came)
 
     def _take(self, data: bytes, address: Address) -> None:
         now = time.monotonic()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from message import Control, Message, Type
+from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
 
 log = logging.getLogger("server")
@@ -40,7 +40,7 @@ class Outbox:
         log.log(
             logging.DEBUG if message.type == Type.STATUS and not self.detailed else logging.INFO,
             "sent %s %d, %d bytes, to %s",
-            Type(message.type).name,
+            TYPE_NAMES[message.type],
             message.sequence,
             len(datagram),
             address_text(address),

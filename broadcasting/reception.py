@@ -21,6 +21,7 @@ from broadcasting.settings import Settings
 from broadcasting.statistics import ServerStatistics
 from broadcasting.stream import Stream
 from message import (
+    TYPE_NAMES,
     Accept,
     Challenge,
     Connect,
@@ -91,6 +92,7 @@ class Reception:
         self.closing = False
         """The end has been told: nobody is admitted any more."""
         self._settings = settings
+        self._usual_report_s = min(REPORT_S, settings.timeout_s / REPORTS_IN_TIMEOUT)
         self._stream = stream
         self._statistics = statistics
         self._token = token
@@ -187,9 +189,9 @@ class Reception:
         self.registry.heard(listener, now)
         listener.report = report
         listener.end_acknowledged = report.ended and self.closing
-        usual_s = min(REPORT_S, self._settings.timeout_s / REPORTS_IN_TIMEOUT)
-        report_s = max(usual_s, len(self.registry) / REPORTS_PER_S)
-        self.registry.expect_reports(report_s, now)
+        report_s = max(self._usual_report_s, len(self.registry) / REPORTS_PER_S)
+        if report_s > self._usual_report_s:
+            self.registry.expect_reports(report_s, now)
         track = self._stream.track
         status = Status(
             clock_us=report.clock_us,
@@ -278,7 +280,7 @@ class Reception:
         log.log(
             logging.DEBUG if often else logging.INFO,
             "received %s %d, %d bytes, from %s",
-            Type(message.type).name,
+            TYPE_NAMES[message.type],
             message.sequence,
             size,
             address_text(address),

@@ -18,6 +18,7 @@ from listening.session import Session, State
 from listening.statistics import Statistics
 from message import (
     HEADER_BYTES,
+    TYPE_NAMES,
     Accept,
     Goodbye,
     Message,
@@ -212,7 +213,7 @@ class Listen:
 
     def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
         content = self._session.receive(message, address, now)
-        log.info("received %s %d, %d bytes", Type(message.type).name, message.sequence, size)
+        log.info("received %s %d, %d bytes", TYPE_NAMES[message.type], message.sequence, size)
         if isinstance(content, Accept):
             self._accepted(content, message.stream, now)
         elif isinstance(content, Status) and self._session.rtt_s is not None:

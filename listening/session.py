@@ -17,6 +17,7 @@ from random import Random
 
 from message import (
     CONNECT_BYTES,
+    TYPE_NAMES,
     VERSION,
     Accept,
     Challenge,
@@ -364,7 +365,7 @@ class Session:
         self._outbox.append((datagram, address))
         log.info(
             "sent %s %d, %d bytes, to %s",
-            content.TYPE.name,
+            TYPE_NAMES[content.TYPE],
             message.sequence,
             len(datagram),
             address_text(address),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from wire.address import Address
 
@@ -14,9 +14,6 @@ MAX_DATAGRAM_BYTES = 65_535
 SOCKET_BUFFER_BYTES = 4 << 20
 """Asked for in both directions; the kernel gives what it allows. Room for a second of 30 Mbit/s
 while the process waits for a core."""
-
-MAX_AT_ONCE = 256
-"""Datagrams read from one socket before the others, and the timers, have their turn."""
 
 
 class AddressError(Exception):
@@ -77,16 +74,16 @@ def family_of(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if len(address) == 4 else socket.AF_INET
 
 
-def received(sock: socket.socket) -> Iterator[tuple[bytes, Address]]:
-    """What lies ready in `sock`, up to `MAX_AT_ONCE` datagrams, without waiting."""
-    for _ in range(MAX_AT_ONCE):
-        try:
-            yield sock.recvfrom(MAX_DATAGRAM_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            # An ICMP error of an earlier send (Windows, BSD): whoever it was, others go on.
-            continue
+def receive(sock: socket.socket) -> tuple[bytes, Address] | None:
+    """One datagram that lies ready in `sock`, without waiting.
+
+    Whoever has one waits for the next: to look in vain costs more than to wait where something is.
+    """
+    # BlockingIOError: its checksum was wrong. Others: an ICMP error of an earlier send (Windows,
+    # BSD); whoever it was, others go on.
+    with contextlib.suppress(OSError):
+        return sock.recvfrom(MAX_DATAGRAM_BYTES)
+    return None
 
 
 class Bell:
