@@ -14,7 +14,6 @@ import time
 STARTED_AT = time.monotonic()
 
 import argparse  # noqa: E402 - the clock of the first sound starts before anything is imported
-import logging  # noqa: E402
 import random  # noqa: E402
 import secrets  # noqa: E402
 import socket  # noqa: E402
@@ -43,6 +42,7 @@ from shell.udp import (  # noqa: E402
     server_addresses,
     wait_readable,
 )
+from wire.log import get_logger  # noqa: E402
 
 FAILED = 1
 
@@ -51,7 +51,7 @@ REFRESH_S = 0.25
 AWAKE, FOR_EVER = float("-inf"), float("inf")
 """Until when the player sleeps, if it does not, or nothing is due."""
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class Client:

@@ -9,7 +9,6 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
-import logging
 import secrets
 import socket
 import sys
@@ -35,6 +34,7 @@ from shell.stopping import Signals, run_program
 from shell.threads import Alarm
 from shell.udp import AddressError, Bell, open_server_sockets, receive, wait_readable
 from wire.address import Address, address_text
+from wire.log import get_logger
 
 FAILED = 1
 
@@ -54,7 +54,7 @@ REFRESH_S = 1.0
 
 FOR_EVER = float("inf")
 
-log = logging.getLogger("server")
+log = get_logger("server")
 
 
 class Server:

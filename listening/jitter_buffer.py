@@ -17,12 +17,12 @@ Pure: no thread and no clock; `now` is monotonic, in seconds. One object serves 
 from __future__ import annotations
 
 import enum
-import logging
 from collections import OrderedDict
 from typing import NamedTuple
 
 from listening.statistics import Statistics
 from message import Message
+from wire.log import get_logger
 
 MIN_CAPACITY = 4096
 """Messages: five minutes of 128 kbit/s, far more than any delay a listener would choose."""
@@ -46,7 +46,7 @@ MAX_ABSENCE = 1 << 20
 RESTART_S = 1.0
 """A strict timeline on which everything came too late for so long begins anew."""
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class Arrival(enum.Enum):

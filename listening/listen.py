@@ -8,7 +8,6 @@ one thread at a time: the receiver thread brings datagrams, the playback thread 
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, TypeVar
@@ -31,6 +30,7 @@ from message import (
 )
 from message import End as EndMessage
 from wire.address import Address
+from wire.log import get_logger
 from wire.mpeg_audio import MpegAudioError, split_frames
 
 MAX_EARLY = 256
@@ -41,7 +41,7 @@ AnyReport = TypeVar("AnyReport", bound=Report)
 
 _TAKEN = frozenset((Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE))
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class NewStream(NamedTuple):
