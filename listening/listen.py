@@ -176,10 +176,14 @@ class Listen:
         return playable
 
     def next_playable(self) -> float | None:
-        """When there may be more to play if nothing arrives until then."""
-        if self._ready or (self._stopped and self._buffer is None):
+        """When to ask `audio_to_play` at the latest if nothing arrives until then."""
+        if self._is_waiting:
             return float("-inf")
         return None if self._buffer is None else self._buffer.next_due()
+
+    def is_playable(self, now: float) -> bool:
+        """Whether it is worth while to ask `audio_to_play` before that."""
+        return self._is_waiting or (self._buffer is not None and self._buffer.is_ready(now))
 
     def account_audio(self, intact_s: float, repaired_s: float, concealed_s: float) -> None:
         """The owner has handed so much audio to the output, in all."""
@@ -210,6 +214,11 @@ class Listen:
         )
 
     # Within.
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether there is something to play that is not in the jitter buffer."""
+        return bool(self._ready) or (self._stopped and self._buffer is None)
 
     def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
         content = self._session.receive(message, address, now)
