@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from broadcasting.catch_up import CatchUp
+from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.outbox import Outbox
 from broadcasting.registry import Listener, Registry
 from broadcasting.settings import Settings
 from broadcasting.statistics import ServerStatistics
 from broadcasting.stream import Stream
+from broadcasting.token_bucket import TokenBucket
 from message import (
     TYPE_NAMES,
     Accept,
@@ -97,7 +98,8 @@ class Reception:
         self._statistics = statistics
         self._token = token
         self._cookies = CookieJar(secret)
-        self._catch_up = CatchUp(settings.burst_rate_bytes_per_s)
+        rate = settings.burst_rate_bytes_per_s
+        self._catch_up = CatchUp(TokenBucket(rate, rate * BUCKET_S))
         self._outbox = Outbox(stream.id)
         self._takes: dict[int, Callable[[Message, int, Address, float], None]] = {
             Type.CONNECT: self._receive_connect,
