@@ -36,11 +36,11 @@ from shell.threads import Alarm  # noqa: E402
 from shell.udp import (  # noqa: E402
     AddressError,
     Bell,
+    Waiter,
     family_of,
     open_client_sockets,
     receive_train,
     server_addresses,
-    wait_readable,
 )
 from wire.log import get_logger  # noqa: E402
 
@@ -122,7 +122,7 @@ class Client:
     # The receiver thread.
 
     def _receive(self) -> None:
-        waiting = [*self._sockets.values(), self._bell.readable]
+        waiter = Waiter([*self._sockets.values(), self._bell.readable])
         while not self._abort:
             now = time.monotonic()
             with self._meeting:
@@ -140,7 +140,7 @@ class Client:
                     log.warning("not sent: %s", error)
             if due is None:
                 return
-            for sock in wait_readable(waiting, due - now):
+            for sock in waiter.wait(due - now):
                 if sock is self._bell.readable:
                     self._bell.heard()
                 else:

@@ -291,6 +291,26 @@ class Report(Control):
     concealed_s: float = 0.0
 
 
+class ReportHead(NamedTuple):
+    """What of a REPORT is needed to answer it."""
+
+    session: str
+    clock_us: int
+
+    @classmethod
+    def of(cls, message: Message) -> ReportHead:
+        """The head of a REPORT, whose figures may be read later; raises MessageError."""
+        # As `Report.to_message` writes it. Another order is as good, and takes longer.
+        found = _REPORT_HEAD.match(message.data)
+        if found is not None:
+            return cls(found[1].decode(), int(found[2]))
+        report = Report.from_message(message)
+        return cls(report.session, report.clock_us)
+
+
+_REPORT_HEAD = re.compile(rb'\{"session":"([0-9A-Za-z_.-]{0,32})","clock_us":([0-9]{1,15}),')
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Status(Control):
     """The answer to a REPORT."""

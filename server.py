@@ -33,7 +33,7 @@ from shell.log import LogError, LogFile
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
 from shell.threads import Alarm
-from shell.udp import AddressError, Bell, open_server_sockets, receive, wait_readable
+from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
 from wire.log import get_logger
 
@@ -123,9 +123,9 @@ class Server:
     # The receiver thread.
 
     def _receive(self) -> None:
-        waiting = [*self._sockets, self._bell.readable]
+        waiter = Waiter([*self._sockets, self._bell.readable])
         while not self._abort:
-            for sock in wait_readable(waiting, None):
+            for sock in waiter.wait(None):
                 if sock is self._bell.readable:
                     self._bell.heard()
                     continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from broadcasting.reception import Departed, Reception
+from broadcasting.reception import NEVER, Departed, Reception
 from broadcasting.registry import Change
 from broadcasting.settings import Settings
 from broadcasting.source import Segment
@@ -138,13 +138,15 @@ class Broadcast:
 
     def next_due(self) -> float | None:
         """When `on_due` wants to be called next; None while only a datagram can change that."""
-        times = [self._reception.next_due()]
-        times.append(self._turns.next_due() if self._turns.under_way else self._stream.next_due())
+        due = self._reception.next_due()
+        stream_due = self._turns.next_due() if self._turns.under_way else self._stream.next_due()
+        if stream_due is not None:
+            due = min(due, stream_due)
         if self._end is not None:
-            times += [self._end_due, self._drained_at]
+            due = min(due, self._end_due, self._drained_at)
         elif self._is_over or self._is_ready:
-            times.append(0.0)
-        return min((t for t in times if t is not None), default=None)
+            due = 0.0
+        return due if due < NEVER else None
 
     def on_due(self, now: float) -> None:
         """Do what time asks for: start, expire, end."""
@@ -187,7 +189,8 @@ class Broadcast:
 
     def snapshot(self, now: float) -> BroadcastSnapshot:
         """The state now. Costs in proportion to the number of listeners."""
-        reports = [one.report for one in self._registry if one.report is not None]
+        read = self._reception.read_report
+        reports = [report for one in self._registry if (report := read(one)) is not None]
         statistics = dataclasses.replace(self.statistics, rejected=self.statistics.rejected.copy())
         track = self._stream.track
         return BroadcastSnapshot(
@@ -215,7 +218,7 @@ class Broadcast:
     def listeners(self, now: float) -> list[Departed]:
         """Everyone who was or is registered, with the last figures each gave."""
         present = [
-            Departed(one.address, one.joined_at, now, "listening", one.report)
+            Departed(one.address, one.joined_at, now, "listening", self._reception.read_report(one))
             for one in self._registry
         ]
         return [*self.departed, *present]
@@ -230,8 +233,9 @@ class Broadcast:
     @property
     def _is_ready(self) -> bool:
         """Whether the stream can start, and has not."""
-        enough = len(self._registry) >= self.settings.wait_for
-        return enough and self._end is None and not self._stream.started
+        if self._stream.started or self._end is not None:
+            return False
+        return len(self._registry) >= self.settings.wait_for
 
     def _start_if_ready(self, now: float) -> None:
         if self._is_ready:

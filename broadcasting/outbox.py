@@ -5,13 +5,12 @@ Filled by whoever takes messages or watches the time; emptied by the owner, who 
 
 from __future__ import annotations
 
-import logging
-
 from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
 from wire.log import get_logger
 
 _OFTEN = frozenset((Type.STATUS, Type.REPEAT))
+_SENT = "sent %s %d, %d bytes, to %s"
 
 log = get_logger("server")
 
@@ -30,9 +29,10 @@ class Outbox:
         """Send to a registered listener."""
         self.put(self._numbered(content, media_time_us), address)
 
-    def send_data(self, type_: Type, data: bytes, address: Address) -> None:
-        """Send what is encoded already to a registered listener."""
-        self.put(Message(self._sequence, type_, data, self._stream_id), address)
+    def send_data(self, type_: Type, data: bytes, address: Address, name: str) -> None:
+        """Send what is encoded already to a registered listener, `name` in the log."""
+        datagram = Message(self._sequence, type_, data, self._stream_id).pack()
+        self._put(type_, self._sequence, datagram, address, name)
         self._sequence += 1
 
     def answer(self, content: Control, size_bytes: int, address: Address) -> None:
@@ -43,27 +43,23 @@ class Outbox:
 
     def put(self, message: Message, address: Address) -> None:
         """Send `message` as it is."""
-        self._put(message.type, message.sequence, message.pack(), address)
+        self._put(message.type, message.sequence, message.pack(), address, address_text(address))
 
-    def repeat(self, sequence: int, datagram: bytes, address: Address) -> None:
-        """Send the REPEAT of an AUDIO message, packed already."""
-        self._put(Type.REPEAT, sequence, datagram, address)
+    def repeat(self, sequence: int, datagram: bytes, address: Address, name: str) -> None:
+        """Send the REPEAT of an AUDIO message, packed already; `name` in the log."""
+        self._put(Type.REPEAT, sequence, datagram, address, name)
 
     def take(self) -> list[tuple[bytes, Address]]:
         """What was put in since the last call."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
 
-    def _put(self, type_: int, sequence: int, datagram: bytes, address: Address) -> None:
+    def _put(self, type_: int, sequence: int, datagram: bytes, address: Address, name: str) -> None:
         self._datagrams.append((datagram, address))
-        log.log(
-            logging.DEBUG if type_ in _OFTEN and not self.detailed else logging.INFO,
-            "sent %s %d, %d bytes, to %s",
-            TYPE_NAMES[type_],
-            sequence,
-            len(datagram),
-            address_text(address),
-        )
+        if type_ in _OFTEN and not self.detailed:
+            log.debug(_SENT, TYPE_NAMES[type_], sequence, len(datagram), name)
+        else:
+            log.info(_SENT, TYPE_NAMES[type_], sequence, len(datagram), name)
 
     def _numbered(self, content: Control, media_time_us: int = 0) -> Message:
         message = content.to_message(

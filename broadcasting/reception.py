@@ -8,7 +8,6 @@ A datagram that is at fault is counted and dropped; nothing that a peer sends ra
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
@@ -35,6 +34,7 @@ from message import (
     MessageError,
     Reject,
     Report,
+    ReportHead,
     Request,
     Type,
     VersionError,
@@ -65,10 +65,17 @@ BURST_PATIENCE_S = 0.5
 """A burst that would wait longer for its turn is not begun: it would come too late to be played.
 Who joins then begins with the next segment, and sounds when its buffer is full."""
 
+NEVER = float("inf")
+
+LONGEST_LOOK_S = 5.0
+"""From one look for silent listeners to the next: they may lose their slots so much sooner than
+seemed at the last look, when fewer have come to report more often."""
+
 MAX_DEPARTED = 10_000
 """Final figures kept of listeners that left, the newest: a bound, for a server that runs on."""
 
 _OFTEN = frozenset((Type.REPORT, Type.REQUEST))
+_RECEIVED = "received %s %d, %d bytes, from %s"
 
 Leaving = Literal["goodbye", "silent", "replaced", "listening"]
 """How a listener went; the last one has not."""
@@ -109,6 +116,7 @@ class Reception:
         self._stream = stream
         self._statistics = statistics
         self._token = token
+        self._look_at = NEVER
         self._cookies = CookieJar(secret)
         rate = settings.burst_rate_bytes_per_s
         bucket = TokenBucket(rate, rate * BUCKET_S)
@@ -146,17 +154,22 @@ class Reception:
         datagrams = self._outbox.take()
         return datagrams + self._catch_up.take(now) if self._catch_up else datagrams
 
-    def next_due(self) -> float | None:
-        """When somebody would be silent for too long, or a burst may go on."""
-        times = (self.registry.next_expiry(), self._catch_up.next_due())
-        return min((t for t in times if t is not None), default=None)
+    def next_due(self) -> float:
+        """When somebody may be silent for too long, or a burst may go on; infinite: never."""
+        catch_up_due = self._catch_up.next_due()
+        return self._look_at if catch_up_due is None else min(self._look_at, catch_up_due)
 
     def expire(self, now: float) -> None:
         """Free the slots of those who are silent."""
+        if now < self._look_at:
+            return
         for listener in self.registry.silent(now):
             log.warning("%s is silent: slot freed", address_text(listener.address))
             self._statistics.expired += 1
             self.dismiss(listener, now, "silent")
+        # Whoever is heard meanwhile, and whoever comes, is silent later than this.
+        next_expiry = self.registry.next_expiry()
+        self._look_at = NEVER if next_expiry is None else min(next_expiry, now + LONGEST_LOOK_S)
 
     def tell_the_end(self, end: End, media_time_us: int) -> None:
         """END to everyone who has not confirmed it."""
@@ -169,15 +182,26 @@ class Reception:
         self.registry.remove(listener)
         self._catch_up.drop(listener.address)
         self._retransmission.drop(listener.address)
-        departed = Departed(listener.address, listener.joined_at, now, how, listener.report)
-        self.departed.append(departed)
+        report = self.read_report(listener)
+        self.departed.append(Departed(listener.address, listener.joined_at, now, how, report))
+        self._outbox.detailed = len(self.registry) <= LOGGED_LISTENERS
         log.info("%s left (%s), %d remain", address_text(listener.address), how, len(self.registry))
+
+    def read_report(self, listener: Listener) -> Report | None:
+        """The last figures that `listener` gave."""
+        if listener.unread is not None:
+            unread, listener.unread = listener.unread, None
+            try:
+                listener.report = Report.from_message(unread)
+            except MessageError:
+                self._statistics.malformed += 1
+        return listener.report
 
     # Taking messages.
 
     def _receive_connect(self, message: Message, size: int, address: Address, now: float) -> None:
         connect = Connect.from_message(message)
-        self._log_received(message, size, address)
+        self._log_received(message, size, address_text(address))
         if not self._cookies.accepts(connect.cookie, address, now):
             self._statistics.unproved += 1
             cookie = self._cookies.make(address, now)
@@ -199,34 +223,36 @@ class Reception:
             self._outbox.send(self._accept(listener), address)
 
     def _receive_report(self, message: Message, size: int, address: Address, now: float) -> None:
-        report = Report.from_message(message)
-        self._log_received(message, size, address)
+        session, clock_us = ReportHead.of(message)
         listener = self.registry.at(address)
-        if listener is None or listener.session != report.session:
-            self._refuse("session", report.session, size, address)
+        self._log_received(message, size, listener.name if listener else address_text(address))
+        if listener is None or listener.session != session:
+            self._refuse("session", session, size, address)
             return
         self.registry.heard(listener, now)
-        listener.report = report
-        listener.end_acknowledged = report.ended and self.closing
+        listener.unread = message
+        if self.closing:
+            report = self.read_report(listener)
+            listener.end_acknowledged = report is not None and report.ended
         report_s = self._report_s()
         if report_s > self._usual_report_s:
             self.registry.expect_reports(report_s, now)
         status = self._status.write(
-            clock_us=report.clock_us,
+            clock_us=clock_us,
             server_clock_us=round(now * 1e6),
             position_s=self._stream.position_s(now),
             listeners=len(self.registry),
             report_s=report_s,
             track=self._stream.track,
         )
-        self._outbox.send_data(Type.STATUS, status, address)
+        self._outbox.send_data(Type.STATUS, status, address, listener.name)
 
     def _receive_goodbye(self, message: Message, size: int, address: Address, now: float) -> None:
         goodbye = Goodbye.from_message(message)
-        self._log_received(message, size, address)
+        self._log_received(message, size, address_text(address))
         listener = self.registry.at(address)
         if listener is not None and listener.session == goodbye.session:
-            listener.report = goodbye
+            listener.report, listener.unread = goodbye, None
             self.dismiss(listener, now, "goodbye")
         # The same words back, so the answer is never longer than the question, and a GOODBYE
         # whose answer was lost can be answered again when nothing is known of it any more. But of
@@ -245,14 +271,15 @@ class Reception:
             self._statistics.requests_refused += 1
             return
         ranges = request.ranges()
-        self._log_received(message, size, address)
+        self._log_received(message, size, listener.name)
         self.registry.heard(listener, now)
         self._statistics.requests += 1
-        rtt_ms = listener.report.rtt_ms if listener.report else None
+        report = self.read_report(listener)
+        rtt_ms = report.rtt_ms if report else None
         rtt_s = None if rtt_ms is None else rtt_ms / 1e3
         for sent in self._retransmission.answer(address, ranges, rtt_s, now):
             self._statistics.repeated_bytes += len(sent.datagram) - HEADER_BYTES
-            self._outbox.repeat(sent.sequence, repeat_of(sent.datagram), address)
+            self._outbox.repeat(sent.sequence, repeat_of(sent.datagram), address, listener.name)
 
     def _report_s(self) -> float:
         """How often a listener should report, as many as there are now."""
@@ -267,6 +294,7 @@ class Reception:
         burst = self._stream.burst(now) if timely else []
         listener = Listener(
             address=address,
+            name=address_text(address),
             nonce=connect.nonce,
             session=self._token(),
             joined_at=now,
@@ -276,6 +304,8 @@ class Reception:
             live_time_us=max(self._stream.burst_us, self._stream.sent_until_us),
         )
         self.registry.add(listener)
+        self._outbox.detailed = len(self.registry) <= LOGGED_LISTENERS
+        self._look_at = min(self._look_at, now + self.registry.timeout_s)
         self._statistics.accepted += 1
         self._statistics.listeners_peak = max(self._statistics.listeners_peak, len(self.registry))
         log.info(
@@ -319,14 +349,8 @@ class Reception:
         log.warning("refused %s: %s", address_text(address), reason)
         self._outbox.answer(Reject(reason=reason, echo=echo), size, address)
 
-    def _log_received(self, message: Message, size: int, address: Address) -> None:
-        self._outbox.detailed = len(self.registry) <= LOGGED_LISTENERS
-        often = message.type in _OFTEN and not self._outbox.detailed
-        log.log(
-            logging.DEBUG if often else logging.INFO,
-            "received %s %d, %d bytes, from %s",
-            TYPE_NAMES[message.type],
-            message.sequence,
-            size,
-            address_text(address),
-        )
+    def _log_received(self, message: Message, size: int, name: str) -> None:
+        if message.type in _OFTEN and not self._outbox.detailed:
+            log.debug(_RECEIVED, TYPE_NAMES[message.type], message.sequence, size, name)
+        else:
+            log.info(_RECEIVED, TYPE_NAMES[message.type], message.sequence, size, name)

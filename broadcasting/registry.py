@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from message import Report
+from message import Message, Report
 from wire.address import Address
 
 
@@ -27,7 +27,12 @@ class Listener:
     first_sequence: int
     first_time_us: int
     live_time_us: int
+    name: str
+    """The address as text."""
     report: Report | None = None
+    """The last one that was read."""
+    unread: Message | None = None
+    """A newer REPORT. Many are read together, which costs a fifth of reading each as it comes."""
     end_acknowledged: bool = False
     unsent: int = 0
     """AUDIO datagrams that the system did not take for it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import NoReturn
 
-from shell.udp import Bell, wait_readable
+from shell.udp import Bell, Waiter
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,6 +22,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._bell = Bell()
+        self._waiter = Waiter([self._bell.readable])
 
     def __enter__(self) -> Signals:
         signal.set_wakeup_fd(self._bell.writable.fileno(), warn_on_full_buffer=False)
@@ -47,7 +48,7 @@ class Signals:
 
     def wait(self, timeout_s: float | None) -> int:
         """How many signals to stop came since the last call; waits for one, or a `notify`."""
-        wait_readable([self._bell.readable], timeout_s)
+        self._waiter.wait(timeout_s)
         return sum(byte in _SIGNALS for byte in self._bell.heard())
 
 

@@ -90,11 +90,12 @@ def receive(sock: socket.socket) -> tuple[bytes, Address] | None:
 
     Whoever has one waits for the next: to look in vain costs more than to wait where something is.
     """
-    # BlockingIOError: its checksum was wrong. Others: an ICMP error of an earlier send (Windows,
-    # BSD); whoever it was, others go on.
-    with contextlib.suppress(OSError):
+    try:
         return sock.recvfrom(MAX_DATAGRAM_BYTES)
-    return None
+    except OSError:
+        # BlockingIOError: its checksum was wrong. Others: an ICMP error of an earlier send
+        # (Windows, BSD); whoever it was, others go on.
+        return None
 
 
 def receive_train(sock: socket.socket) -> tuple[Sequence[bytes], Address] | None:
@@ -150,9 +151,24 @@ class Bell:
         self._in.close()
 
 
-def wait_readable(sockets: Sequence[socket.socket], timeout_s: float | None) -> list[socket.socket]:
-    """Those of `sockets` that have something, after `timeout_s` at the latest."""
-    return select.select(sockets, [], [], None if timeout_s is None else max(0.0, timeout_s))[0]
+class Waiter:
+    """Waits for something to come to any of some sockets."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self._sockets = {sock.fileno(): sock for sock in sockets}
+        self._poll = None
+        if hasattr(select, "poll"):  # not on Windows
+            self._poll = select.poll()
+            for descriptor in self._sockets:
+                self._poll.register(descriptor, select.POLLIN)
+
+    def wait(self, timeout_s: float | None) -> list[socket.socket]:
+        """Those that have something, after `timeout_s` (and up to 1 ms more) at the latest."""
+        left_s = None if timeout_s is None else max(0.0, timeout_s)
+        if self._poll is None:
+            return select.select(self._sockets.values(), [], [], left_s)[0]
+        ready = self._poll.poll(None if left_s is None else left_s * 1e3)
+        return [self._sockets[descriptor] for descriptor, _ in ready]
 
 
 def _look_up(host: str, port: int, flags: int) -> list[tuple[socket.AddressFamily, Address]]:

@@ -399,6 +399,29 @@ def test_every_answer_tells_what_is_so_now() -> None:
     assert second.server_clock_us - first.server_clock_us == 2_000_000
 
 
+def test_a_report_is_understood_in_whatever_order_its_fields_are() -> None:
+    server = Server()
+    said = dataclasses.replace(report(server.join().session), lost=3).to_message(stream=STREAM)
+    fields = json.loads(said.data)
+    turned = json.dumps(dict(reversed(fields.items()))).encode()
+    assert only(Status, server.say(said._replace(data=turned))).clock_us == fields["clock_us"]
+    assert server.core.snapshot(server.now).lost == 3
+
+
+def test_figures_that_make_no_sense_are_counted_and_the_last_good_ones_kept() -> None:
+    server = Server()
+    session = server.join().session
+    good = dataclasses.replace(report(session), lost=3).to_message(stream=STREAM)
+    server.say(good)
+    assert server.core.snapshot(server.now).lost == 3
+    bad = good._replace(data=good.data.replace(b'"lost":3', b'"lost":-3'))
+    # It is from the listener all the same: the slot is kept.
+    assert only(Status, server.say(bad)).listeners == 1
+    now = server.core.snapshot(server.now)
+    assert (now.lost, now.statistics.malformed) == (3, 1)
+    assert server.core.snapshot(server.now) == now
+
+
 @pytest.mark.parametrize("count", [60, PUNCTUAL_LISTENERS])
 def test_a_silent_one_of_a_hundred_loses_its_slot_in_time(count: int) -> None:
     server = Server(Settings(max_clients=count, timeout_s=TIMEOUT_S))

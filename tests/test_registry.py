@@ -14,6 +14,7 @@ TIMEOUT_S = 5.0
 
 def listener(number: int, heard_at: float = 0.0) -> Listener:
     return Listener(
+        name="of a test",
         address=client_address(number),
         nonce="nonce",
         session=f"session-{number}",
