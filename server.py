@@ -23,9 +23,17 @@ from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
 from broadcasting.history import Sent
+from broadcasting.parity import MESSAGE_S
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
-from broadcasting.source import Segment, SourceError, Track, probe, read_segments
+from broadcasting.source import (
+    MAX_SEGMENT_S,
+    Segment,
+    SourceError,
+    Track,
+    probe,
+    read_segments,
+)
 from message import HEADER_BYTES
 from shell.arguments import WRONG_USAGE
 from shell.live import LiveLine, complain, human_stream, print_table
@@ -35,6 +43,7 @@ from shell.stopping import Signals, run_program
 from shell.threads import Alarm
 from shell.udp import AddressError, Bell, open_server_sockets, receive, wait_readable
 from wire.address import Address, address_text
+from wire.parity import OVERHEAD_BYTES
 
 FAILED = 1
 
@@ -158,6 +167,7 @@ class Server:
             with self._meeting:
                 self.broadcast.on_due(now)
                 sent = self.broadcast.messages_to_broadcast(now)
+                parity = self.broadcast.parity_to_broadcast(now)
                 changes = self.broadcast.take_changes()
                 answers = self.broadcast.datagrams_to_send(now)
                 finished = self.broadcast.finished(now)
@@ -168,6 +178,8 @@ class Server:
                 (self._fanout.join if change.joined else self._fanout.leave)(change.address)
             if sent:
                 self._send_to_all(sent)
+            if parity:
+                self._send_parity(parity)
             self._answer(answers)
             if finished:
                 return
@@ -182,6 +194,17 @@ class Server:
             self.broadcast.account(sent, began, listeners, missed)
         for one in sent:
             log.info("sent AUDIO %d, %d bytes, to %d", one.sequence, len(one.datagram), listeners)
+
+    def _send_parity(self, parity: Sequence[Sent]) -> None:
+        give_up_at = time.monotonic() + PATIENCE_S
+        missed = self._fanout.broadcast([one.datagram for one in parity], give_up_at)
+        listeners = len(self._fanout)
+        with self._meeting:
+            self.broadcast.account_parity(parity, listeners, missed)
+        for one in parity:
+            log.info(
+                "sent PARITY of %d, %d bytes, to %d", one.sequence, len(one.datagram), listeners
+            )
 
     def _read_ahead(self) -> bool:
         """Read what should lie ready, as long as no deadline is near; whether there was time."""
@@ -266,6 +289,7 @@ def _serve(
             speed=options.speed,
             burst_rate_bytes_per_s=options.burst_rate,
             duration_s=None if options.loop or len(known) < len(durations) else sum(known),
+            fec=options.fec,
         ),
         stream_id=secrets.randbits(32),
         secret=secrets.token_bytes(32),
@@ -280,9 +304,10 @@ def _serve(
         skipped(fault)
     segments = read_segments(
         playable,
-        options.mtu - IP_AND_UDP_BYTES - HEADER_BYTES,
+        options.mtu - IP_AND_UDP_BYTES - HEADER_BYTES - (OVERHEAD_BYTES if options.fec else 0),
         loop=options.loop,
         on_skipped=skipped,
+        max_segment_s=MESSAGE_S if options.fec else MAX_SEGMENT_S,
     )
     server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from broadcasting.history import Sent
+from broadcasting.parity_control import ParityControl
 from broadcasting.reception import Departed, Reception
 from broadcasting.registry import Change
 from broadcasting.settings import Settings
@@ -62,12 +63,14 @@ class Broadcast:
         self.lateness = Lateness()
         self._stream = Stream(
             stream_id,
-            burst_s=settings.burst_s,
+            burst_s=settings.ahead_s,
             interval_s=settings.interval_s,
             speed=settings.speed,
+            fec=settings.fec,
         )
+        self._control = ParityControl() if settings.fec and settings.fec.auto else None
         self._reception = Reception(
-            settings, self._stream, self.statistics, secret=secret, token=token
+            settings, self._stream, self.statistics, self._control, secret=secret, token=token
         )
         self._registry = self._reception.registry
         self._end: End | None = None
@@ -110,6 +113,14 @@ class Broadcast:
         sent = self._stream.take_due(now)
         self.statistics.messages += len(sent)
         return sent
+
+    def parity_to_broadcast(self, now: float) -> list[Sent]:
+        """The same, of the parity of what has been broadcast."""
+        if self._control is not None:
+            self._stream.parities = self._control.decide(now)
+        parity = self._stream.take_parity()
+        self.statistics.parity_messages += len(parity)
+        return parity
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -169,6 +180,15 @@ class Broadcast:
             if listener is not None:
                 listener.unsent += 1
 
+    def account_parity(
+        self, parity: Sequence[Sent], listeners: int, missed: Sequence[Address]
+    ) -> None:
+        """The same for what `parity_to_broadcast` gave."""
+        for one in parity:
+            self.statistics.parity_bytes += len(one.datagram) - HEADER_BYTES
+        self.statistics.parity_datagrams += len(parity) * listeners - len(missed)
+        self.statistics.parity_unsent += len(missed)
+
     def snapshot(self, now: float) -> BroadcastSnapshot:
         """The state now. Costs in proportion to the number of listeners."""
         reports = [one.report for one in self._registry if one.report is not None]
@@ -222,7 +242,7 @@ class Broadcast:
         self._end = End(last_sequence=last if last >= 0 else None, reason=reason)
         self._reception.closing = True
         self._end_due = now
-        self._drained_at = now + DRAIN_S + self.settings.burst_s
+        self._drained_at = now + DRAIN_S + self.settings.ahead_s
         log.info("the stream ends with message %s: %s", self._end.last_sequence, reason)
 
     def _send_end(self, now: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from broadcasting.broadcast import BroadcastSnapshot
 from broadcasting.reception import Departed
+from broadcasting.statistics import ServerStatistics
 from shell.text import clock, milliseconds
 from wire.address import address_text
 
@@ -34,6 +35,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         ("messages", str(count.messages), f"{count.audio_bytes:,} bytes of MP3"),
         ("datagrams sent", str(count.datagrams), "audio, to all listeners together"),
         ("not sent", str(count.unsent), "the system would not take them"),
+        ("parity sent", str(count.parity_datagrams), _parity_text(count)),
         ("listeners", str(count.accepted), f"at most {count.listeners_peak} at one time"),
         ("refused", str(count.rejected.total()), refused),
         ("silent", str(count.expired), "lost their slot"),
@@ -46,6 +48,15 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
             f" worst {milliseconds(end.lateness_max_ms)}",
         ),
     ]
+
+
+def _parity_text(count: ServerStatistics) -> str:
+    """What parity cost."""
+    if not count.parity_messages:
+        return ""
+    share = count.parity_bytes / max(1, count.audio_bytes)
+    rest = f"{count.parity_bytes:,} bytes, {share:.0%} of the MP3"
+    return rest + (f"; {count.parity_unsent} not sent" if count.parity_unsent else "")
 
 
 def listener_text(one: Departed) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 from broadcasting.catch_up import CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.outbox import Outbox
+from broadcasting.parity_control import ParityControl
 from broadcasting.registry import Listener, Registry
 from broadcasting.settings import Settings
 from broadcasting.statistics import ServerStatistics
@@ -82,11 +83,15 @@ class Reception:
         settings: Settings,
         stream: Stream,
         statistics: ServerStatistics,
+        control: ParityControl | None,
         *,
         secret: bytes,
         token: Callable[[], str],
     ) -> None:
-        """`token` gives a fresh unguessable session token at each call, in hexadecimal."""
+        """`token` gives a fresh unguessable session token at each call, in hexadecimal.
+
+        `control` is told of every REPORT, if parity is to follow what listeners lose.
+        """
         self.registry = Registry(settings.max_clients, settings.timeout_s)
         self.departed: deque[Departed] = deque(maxlen=MAX_DEPARTED)
         self.closing = False
@@ -95,6 +100,7 @@ class Reception:
         self._usual_report_s = min(REPORT_S, settings.timeout_s / REPORTS_IN_TIMEOUT)
         self._stream = stream
         self._statistics = statistics
+        self._control = control
         self._token = token
         self._cookies = CookieJar(secret)
         self._catch_up = CatchUp(settings.burst_rate_bytes_per_s)
@@ -150,6 +156,8 @@ class Reception:
         """`listener` is gone: its slot is free at once, its last figures are kept."""
         self.registry.remove(listener)
         self._catch_up.drop(listener.address)
+        if self._control is not None:
+            self._control.forget(listener.address)
         departed = Departed(listener.address, listener.joined_at, now, how, listener.report)
         self.departed.append(departed)
         log.info("%s left (%s), %d remain", address_text(listener.address), how, len(self.registry))
@@ -188,6 +196,8 @@ class Reception:
             return
         self.registry.heard(listener, now)
         listener.report = report
+        if self._control is not None:
+            self._control.report(address, report)
         listener.end_acknowledged = report.ended and self.closing
         report_s = max(self._usual_report_s, len(self.registry) / REPORTS_PER_S)
         if report_s > self._usual_report_s:
@@ -241,7 +251,7 @@ class Reception:
             self.registry.capacity,
         )
         self._outbox.send(self._accept(listener), address)
-        self._catch_up.add(address, burst)
+        self._catch_up.add(address, self._stream.with_parity(burst))
         if burst:
             log.info(
                 "sent AUDIO %d to %d at once to %s",
@@ -251,14 +261,14 @@ class Reception:
             )
 
     def _accept(self, listener: Listener) -> Accept:
-        track = self._stream.track
+        track, fec = self._stream.track, self._settings.fec
         return Accept(
             nonce=listener.nonce,
             session=listener.session,
             first_sequence=listener.first_sequence,
             first_time_us=listener.first_time_us,
             live_time_us=listener.live_time_us,
-            burst_s=self._settings.burst_s,
+            burst_s=self._settings.ahead_s,
             timeout_s=self._settings.timeout_s,
             speed=self._settings.speed,
             title=cut_text(track.title) if track else "",
@@ -267,6 +277,9 @@ class Reception:
             frame_rate_hz=track.frame_rate_hz if track else 0,
             channels=track.channels if track else 0,
             bit_rate_bps=track.bit_rate_bps if track else None,
+            block=fec.messages if fec else 0,
+            parity=self._stream.parities,
+            block_s=round(fec.block_s, 3) if fec else 0.0,
         )
 
     def _refuse(self, reason: str, echo: str, size: int, address: Address) -> None:

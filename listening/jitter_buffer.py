@@ -22,7 +22,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from listening.statistics import Statistics
-from message import Message
+from message import Message, Type
 
 MIN_CAPACITY = 4096
 """Messages: five minutes of 128 kbit/s, far more than any delay a listener would choose."""
@@ -147,6 +147,19 @@ class JitterBuffer:
             self._put(message, duration_us, now)
         return arrival
 
+    def insert_rebuilt(self, message: Message, duration_us: int, now: float) -> bool:
+        """Take AUDIO that was computed from parity, and count it, if it is missing and in time."""
+        sequence = message.sequence
+        there = sequence < self._next or sequence in self._waiting or sequence in self._came_late
+        if there or not self._plausible(message, duration_us):
+            return False
+        if self._is_past(message.media_time_us + duration_us, now):
+            return False
+        self._statistics.rebuilt += 1
+        # Its type tells whoever plays it how it came.
+        self._put(message._replace(type=Type.PARITY), duration_us, now)
+        return True
+
     def end(self, last_sequence: int | None, end_time_us: int, now: float) -> bool:
         """Nothing follows `last_sequence` (None: nothing was sent at all).
 
@@ -254,6 +267,10 @@ class JitterBuffer:
             return Arrival.IN_TIME
         self._came_late.add(sequence)
         return Arrival.LATE
+
+    def _is_past(self, end_us: int, now: float) -> bool:
+        """Whether audio that ends at this media time could not be heard any more."""
+        return self._strict and self._timeline is not None and now >= self._deadline(end_us)
 
     def _plausible(self, message: Message, duration_us: int) -> bool:
         """Room for it, and a media time that its sequence can have."""

@@ -14,6 +14,7 @@ from random import Random
 from typing import NamedTuple, TypeVar
 
 from listening.jitter_buffer import Arrival, End, Gap, Item, JitterBuffer, Ready, Restart
+from listening.rebuild import Rebuilder, Rebuilt
 from listening.session import Session, State
 from listening.statistics import Statistics
 from message import (
@@ -32,6 +33,7 @@ from message import (
 from message import End as EndMessage
 from wire.address import Address
 from wire.mpeg_audio import MpegAudioError, split_frames
+from wire.parity import MOST_SHARDS
 
 MAX_EARLY = 256
 """AUDIO that came before the ACCEPT it belongs to (one of them was lost or overtaken): enough
@@ -101,6 +103,7 @@ class Listen:
         self._lead_s = lead_s
         self._waits = waits
         self._buffer: JitterBuffer | None = None
+        self._rebuilder: Rebuilder | None = None
         self._stream: int | None = None
         self._early: list[Message] = []
         self._ready: list[Playable] = []
@@ -132,6 +135,8 @@ class Listen:
             message = Message.unpack(data)
             if message.type == Type.AUDIO:
                 self._receive_audio(message, now)
+            elif message.type == Type.PARITY:
+                self._receive_parity(message, now)
             elif message.type in _TAKEN:
                 self._receive_control(message, len(data), address, now)
             else:
@@ -221,30 +226,59 @@ class Listen:
         elif isinstance(content, EndMessage) and self._buffer is not None:
             if self._buffer.end(content.last_sequence, message.media_time_us, now):
                 self._session.ended(now)
+                if self._rebuilder is not None and content.last_sequence is not None:
+                    self._insert(self._rebuilder.end(content.last_sequence), now)
         elif content is None and message.stream != (self._session.stream or 0):
             self.statistics.ignored += 1
 
-    def _receive_audio(self, message: Message, now: float) -> None:
+    def _is_for_now(self, message: Message) -> bool:
+        """Whether AUDIO or PARITY is of the stream that is heard; else it is kept, or counted."""
         if self._buffer is None or message.stream != self._stream:
             if self._session.state is State.CONNECTING and len(self._early) < MAX_EARLY:
                 self._early.append(message)
             else:
                 self.statistics.ignored += 1
-            return
+            return False
         if self._session.state is State.LEAVING:
             # The final figures have been told.
             self.statistics.ignored += 1
+            return False
+        return True
+
+    def _receive_audio(self, message: Message, now: float) -> None:
+        if not self._is_for_now(message):
             return
+        assert self._buffer is not None
         duration_us = audio_duration_us(message)
         self._session.heard(now)
         arrival = self._buffer.insert(message, duration_us, now)
         log.info("received AUDIO %d, %d bytes", message.sequence, HEADER_BYTES + len(message.data))
+        if self._rebuilder is not None and arrival is not Arrival.OVERFLOW:
+            self._insert(self._rebuilder.add_audio(message), now)
         if arrival is not Arrival.IN_TIME:
             log.info("AUDIO %d: %s", message.sequence, arrival.name.lower())
             return
         accept = self._session.accept
         if accept is not None and message.media_time_us >= accept.live_time_us:
             self.statistics.measure_jitter(message.media_time_us, accept.speed, now)
+
+    def _receive_parity(self, message: Message, now: float) -> None:
+        if not self._is_for_now(message):
+            return
+        if self._rebuilder is None:
+            self.statistics.ignored += 1
+            return
+        self._session.heard(now)
+        size = HEADER_BYTES + len(message.data)
+        log.info("received PARITY of %d, %d bytes", message.sequence, size)
+        self._insert(self._rebuilder.add_parity(message), now)
+
+    def _insert(self, rebuilt: Sequence[Rebuilt], now: float) -> None:
+        """What was computed goes where it was missing, if it still is."""
+        assert self._buffer is not None, "it comes with the rebuilder"
+        for message, duration_us in rebuilt:
+            if self._buffer.insert_rebuilt(message, duration_us, now):
+                log.info("AUDIO %d: rebuilt", message.sequence)
 
     def _accepted(self, accept: Accept, stream: int, now: float) -> None:
         if self._buffer is not None:
@@ -255,9 +289,10 @@ class Listen:
             self._begin_stream(accept, stream, now)
         early, self._early = self._early, []
         for message in early:
+            take = self._receive_parity if message.type == Type.PARITY else self._receive_audio
             try:
-                self._receive_audio(message, now)
-            except MpegAudioError:
+                take(message, now)
+            except (MessageError, MpegAudioError):
                 self.statistics.malformed += 1
 
     def _begin_stream(self, accept: Accept, stream: int, now: float) -> None:
@@ -272,12 +307,26 @@ class Listen:
             accept.first_sequence,
             accept.first_time_us,
             self.statistics,
-            buffer_s=self._buffer_s,
+            # What parity gives comes a block later than what was lost.
+            buffer_s=max(self._buffer_s, accept.block_s / accept.speed),
             speed=accept.speed,
             lead_s=self._lead_s,
             strict=not self._waits and accept.speed == 1.0,
         )
+        self._rebuilder = self._make_rebuilder(accept, stream)
         log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
+
+    def _make_rebuilder(self, accept: Accept, stream: int) -> Rebuilder | None:
+        if not 0 < accept.block < MOST_SHARDS:
+            return None
+        return Rebuilder(
+            block_messages=accept.block,
+            parities=min(accept.parity, MOST_SHARDS - accept.block),
+            stream=stream,
+            first_sequence=accept.first_sequence,
+            statistics=self.statistics,
+            duration_us=audio_duration_us,
+        )
 
     def _stop_audio(self) -> None:
         if self._buffer is not None:

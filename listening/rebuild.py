@@ -92,7 +92,7 @@ class Rebuilder:
         block = self._block(number)
         if block is None:
             return []
-        block.messages[place] = message
+        block.messages.setdefault(place, message)
         if block.like is not None and place >= block.like.messages:
             self._refuse(block, number)
         return self._sent_before(message.sequence + 1) + self._rebuild(number, block)

@@ -187,6 +187,11 @@ class Network:
                 for address in server.addresses:
                     self.send("server", sent.datagram, address)
             server.account(broadcast, self.now, len(server.addresses), ())
+            parity = server.parity_to_broadcast(self.now)
+            for sent in parity:
+                for address in server.addresses:
+                    self.send("server", sent.datagram, address)
+            server.account_parity(parity, len(server.addresses), ())
             for data, address in server.datagrams_to_send(self.now):
                 self.send("server", data, address)
         for listener in self.listeners:
