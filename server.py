@@ -9,6 +9,7 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import secrets
 import socket
@@ -167,7 +168,6 @@ class Server:
             with self._meeting:
                 self.broadcast.on_due(now)
                 sent = self.broadcast.messages_to_broadcast(now)
-                parity = self.broadcast.parity_to_broadcast(now)
                 changes = self.broadcast.take_changes()
                 answers = self.broadcast.datagrams_to_send(now)
                 finished = self.broadcast.finished(now)
@@ -176,10 +176,8 @@ class Server:
                 self._sleeps_until = FOR_EVER if due is None else due
             for change in changes:
                 (self._fanout.join if change.joined else self._fanout.leave)(change.address)
-            if sent:
-                self._send_to_all(sent)
-            if parity:
-                self._send_parity(parity)
+            for _, run in itertools.groupby(sent, key=lambda one: one.is_parity):
+                self._send_to_all(list(run))
             self._answer(answers)
             if finished:
                 return
@@ -192,19 +190,10 @@ class Server:
         listeners = len(self._fanout)
         with self._meeting:
             self.broadcast.account(sent, began, listeners, missed)
+        kind = "PARITY of" if sent[0].is_parity else "AUDIO"
         for one in sent:
-            log.info("sent AUDIO %d, %d bytes, to %d", one.sequence, len(one.datagram), listeners)
-
-    def _send_parity(self, parity: Sequence[Sent]) -> None:
-        give_up_at = time.monotonic() + PATIENCE_S
-        missed = self._fanout.broadcast([one.datagram for one in parity], give_up_at)
-        listeners = len(self._fanout)
-        with self._meeting:
-            self.broadcast.account_parity(parity, listeners, missed)
-        for one in parity:
-            log.info(
-                "sent PARITY of %d, %d bytes, to %d", one.sequence, len(one.datagram), listeners
-            )
+            size = len(one.datagram)
+            log.info("sent %s %d, %d bytes, to %d", kind, one.sequence, size, listeners)
 
     def _read_ahead(self) -> bool:
         """Read what should lie ready, as long as no deadline is near; whether there was time."""

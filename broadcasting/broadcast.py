@@ -109,18 +109,10 @@ class Broadcast:
         return self._reception.datagrams_to_send(now)
 
     def messages_to_broadcast(self, now: float) -> list[Sent]:
-        """What has to go to every one of `addresses` now."""
-        sent = self._stream.take_due(now)
-        self.statistics.messages += len(sent)
-        return sent
-
-    def parity_to_broadcast(self, now: float) -> list[Sent]:
-        """The same, of the parity of what has been broadcast."""
+        """What has to go to every one of `addresses` now, in order."""
         if self._control is not None:
             self._stream.parities = self._control.decide(now)
-        parity = self._stream.take_parity()
-        self.statistics.parity_messages += len(parity)
-        return parity
+        return self._stream.take_due(now)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -166,28 +158,28 @@ class Broadcast:
     def account(
         self, sent: Sequence[Sent], began: float, listeners: int, missed: Sequence[Address]
     ) -> None:
-        """The owner began at `began` to send `sent` to `listeners`.
+        """The owner began at `began` to send `sent`, all audio or all parity, to `listeners`.
 
         `missed` names an address for each datagram that the system did not take for it.
         """
+        count, taken = self.statistics, len(sent) * listeners - len(missed)
+        data_bytes = sum(len(one.datagram) - HEADER_BYTES for one in sent)
+        if sent and sent[0].is_parity:
+            count.parity_messages += len(sent)
+            count.parity_bytes += data_bytes
+            count.parity_datagrams += taken
+            count.parity_unsent += len(missed)
+            return
         for one in sent:
             self.lateness.add(self._stream.lateness_s(one, began))
-            self.statistics.audio_bytes += len(one.datagram) - HEADER_BYTES
-        self.statistics.datagrams += len(sent) * listeners - len(missed)
-        self.statistics.unsent += len(missed)
+        count.messages += len(sent)
+        count.audio_bytes += data_bytes
+        count.datagrams += taken
+        count.unsent += len(missed)
         for address in missed:
             listener = self._registry.at(address)
             if listener is not None:
                 listener.unsent += 1
-
-    def account_parity(
-        self, parity: Sequence[Sent], listeners: int, missed: Sequence[Address]
-    ) -> None:
-        """The same for what `parity_to_broadcast` gave."""
-        for one in parity:
-            self.statistics.parity_bytes += len(one.datagram) - HEADER_BYTES
-        self.statistics.parity_datagrams += len(parity) * listeners - len(missed)
-        self.statistics.parity_unsent += len(missed)
 
     def snapshot(self, now: float) -> BroadcastSnapshot:
         """The state now. Costs in proportion to the number of listeners."""

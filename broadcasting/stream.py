@@ -142,18 +142,9 @@ class Stream:
         assert self._schedule is not None, "before the start nothing is sent"
         return began - self._schedule.due(sent.media_time_us)
 
-    def _audio_due(self) -> float | None:
-        if self._schedule is None or not self._ahead:
-            return None
-        return self._schedule.due(self._ahead[0][0].media_time_us)
-
-    @property
-    def _parity_is_due(self) -> bool:
-        return self._parity is not None and self._parity.is_due(self.next_sequence)
-
     def take_due(self, now: float) -> list[Sent]:
         """What is to be sent to every listener now, in order."""
-        taken = []
+        taken = self._take_parity() if self._parity_is_due else []
         while (deadline := self._audio_due()) is not None and deadline <= now:
             sent, self.track = self._ahead.popleft()
             self._history.append(sent)
@@ -161,24 +152,12 @@ class Stream:
             self.next_sequence = sent.sequence + 1
             self.sent_until_us = sent.end_time_us
             taken.append(sent)
+            if self._parity_is_due:
+                taken += self._take_parity()
         # Seconds at a time: reading costs a third of what it does one by one, for the processor
         # has not forgotten how.
         self._reading = self._reading or self._ahead_us < self._lookahead_us // 2
         return taken
-
-    def take_parity(self) -> list[Sent]:
-        """What is to be sent to every listener now, of the parity of what has been sent."""
-        if self._parity is None:
-            return []
-        due = self._parity.take_due(self.next_sequence)
-        until_us = self.sent_until_us
-        sent = [Sent(one.sequence, one.media_time_us, until_us, one.pack()) for one in due]
-        self._parity_sent += sent
-        # For a burst: of blocks that reach into it, some were sent before it.
-        kept_us = self.burst_us + self._block_us
-        while self._parity_sent and self._parity_sent[0].end_time_us < until_us - kept_us:
-            self._parity_sent.popleft()
-        return sent
 
     def position_s(self, now: float) -> float:
         """How much media a listener with a full buffer has heard at `now`."""
@@ -192,8 +171,33 @@ class Stream:
         return self._history.since(max(0, min(live_us, self.sent_until_us - self.burst_us)))
 
     def with_parity(self, burst: list[Sent]) -> list[Sent]:
-        """`burst`, and after it what was sent of the parity of its blocks."""
+        """`burst`, and what was sent of the parity of its blocks, as it was sent among them."""
         if not burst:
             return burst
         before = burst[0].sequence - self._block_messages
-        return burst + [sent for sent in self._parity_sent if sent.sequence > before]
+        parity = [sent for sent in self._parity_sent if sent.sequence > before]
+        return sorted(burst + parity, key=lambda sent: sent.end_time_us)
+
+    def _audio_due(self) -> float | None:
+        if self._schedule is None or not self._ahead:
+            return None
+        return self._schedule.due(self._ahead[0][0].media_time_us)
+
+    @property
+    def _parity_is_due(self) -> bool:
+        return self._parity is not None and self._parity.is_due(self.next_sequence)
+
+    def _take_parity(self) -> list[Sent]:
+        """The parity that is due when all before `next_sequence` has been sent."""
+        assert self._parity is not None
+        now_us = self.sent_until_us
+        sent = [
+            Sent(one.sequence, one.media_time_us, now_us, one.pack(), is_parity=True)
+            for one in self._parity.take_due(self.next_sequence)
+        ]
+        self._parity_sent += sent
+        # For a burst: of blocks that reach into it, some were sent before it.
+        kept_us = self.burst_us + self._block_us
+        while self._parity_sent and self._parity_sent[0].end_time_us < now_us - kept_us:
+            self._parity_sent.popleft()
+        return sent

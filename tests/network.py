@@ -186,12 +186,8 @@ class Network:
             for sent in broadcast:
                 for address in server.addresses:
                     self.send("server", sent.datagram, address)
-            server.account(broadcast, self.now, len(server.addresses), ())
-            parity = server.parity_to_broadcast(self.now)
-            for sent in parity:
-                for address in server.addresses:
-                    self.send("server", sent.datagram, address)
-            server.account_parity(parity, len(server.addresses), ())
+            for _, run in itertools.groupby(broadcast, key=lambda sent: sent.is_parity):
+                server.account(list(run), self.now, len(server.addresses), ())
             for data, address in server.datagrams_to_send(self.now):
                 self.send("server", data, address)
         for listener in self.listeners:
