@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import logging
 import secrets
 import socket
 import sys
@@ -44,6 +43,7 @@ from shell.stopping import Signals, run_program
 from shell.threads import Alarm
 from shell.udp import AddressError, Bell, open_server_sockets, receive, wait_readable
 from wire.address import Address, address_text
+from wire.log import get_logger
 from wire.parity import OVERHEAD_BYTES
 
 FAILED = 1
@@ -64,7 +64,7 @@ REFRESH_S = 1.0
 
 FOR_EVER = float("inf")
 
-log = logging.getLogger("server")
+log = get_logger("server")
 
 
 class Server:

@@ -9,8 +9,9 @@ import logging
 
 from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
+from wire.log import get_logger
 
-log = logging.getLogger("server")
+log = get_logger("server")
 
 
 class Outbox:

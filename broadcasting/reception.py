@@ -38,6 +38,7 @@ from message import (
     cut_text,
 )
 from wire.address import Address, address_text
+from wire.log import get_logger
 
 REPORTS_PER_S = 250.0
 """REPORTs from all listeners together. One costs 30 to 50 µs with its answer, so this is about
@@ -61,7 +62,7 @@ MAX_DEPARTED = 10_000
 Leaving = Literal["goodbye", "silent", "replaced", "listening"]
 """How a listener went; the last one has not."""
 
-log = logging.getLogger("server")
+log = get_logger("server")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

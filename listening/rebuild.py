@@ -15,19 +15,19 @@ Pure: no clock. It holds a few blocks, whatever comes. One object serves one str
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from listening.statistics import Statistics
 from message import Message
+from wire.log import get_logger
 from wire.parity import Parity, rebuild, sent_after
 
 KEPT_MESSAGES = 64
 """Before the newest, or two blocks if that is more: five seconds at 128 kbit/s, longer than a
 message that was lost is waited for."""
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class Rebuilt(NamedTuple):

@@ -11,7 +11,6 @@ the same instant. The first address that answers is the server's.
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Sequence
 from random import Random
 
@@ -32,6 +31,7 @@ from message import (
     Type,
 )
 from wire.address import Address, address_text
+from wire.log import get_logger
 
 FIRST_PAUSE_S = 0.25
 """Between the first two CONNECTs (RFC 8305 section 5 recommends 250 ms between attempts)."""
@@ -58,7 +58,7 @@ GOODBYE_PAUSE_S = 0.1
 GOODBYES = 5
 """A GOODBYE that nobody answers is given up after half a second: the user waits to leave."""
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class State(enum.Enum):
