@@ -70,7 +70,8 @@ def _parser() -> Parser:
         type=number(0, 60, "seconds"),
         default=1.0,
         metavar="SECONDS",
-        help="how far ahead of real time a listener is filled, in seconds (default: %(default)s)",
+        help="how far ahead of real time a listener is filled, in seconds; --fec adds the length"
+        " of a block (default: %(default)s)",
     )
     add(
         "--burst-rate",
