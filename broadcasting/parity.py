@@ -15,7 +15,7 @@ from collections import deque
 from typing import NamedTuple
 
 from message import Message
-from wire.parity import MOST_SHARDS, encode, sent_after
+from wire.parity import MOST_SHARDS, encode, prepare, sent_after
 
 MESSAGE_S = 0.08
 """So long is a message at the most where there is parity: three frames of 44.1 kHz, as many as fit
@@ -42,6 +42,7 @@ class ParityMaker:
 
     def __init__(self, fec: Fec) -> None:
         assert 0 < fec.messages <= MOST_SHARDS - max(1, fec.parities)
+        prepare()
         self.parities = fec.parities
         """For each block that begins to be protected from now on; may be 0."""
         self._messages = fec.messages

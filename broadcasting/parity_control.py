@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from broadcasting.parity import Fec
 from message import Report
 from wire.address import Address
+from wire.log import get_logger
 
 AUTO_MESSAGES = 20
 MOST_PARITIES = 4
@@ -39,6 +40,9 @@ DECISION_S = 2.0
 
 HOLD_S = 20.0
 """So long fewer parities must have been enough before there is one fewer."""
+
+
+log = get_logger("server")
 
 
 @dataclasses.dataclass(slots=True)
@@ -81,7 +85,10 @@ class ParityControl:
         """`parities`, decided anew if it is time to."""
         if self._due is None or now >= self._due:
             self._due = now + DECISION_S
-            self._follow(parities_for(self._loss()), now)
+            before, loss = self.parities, self._loss()
+            self._follow(parities_for(loss), now)
+            if self.parities != before:
+                log.info("parity %d+%d: %.1f %% lost", AUTO_MESSAGES, self.parities, 100 * loss)
         return self.parities
 
     def _loss(self) -> float:

@@ -66,6 +66,11 @@ class Parity:
         return cls(message.sequence, messages, parities, index, message.data[_HEAD.size :])
 
 
+def prepare() -> None:
+    """Do what takes time, 15 ms, once: import the code."""
+    _encoder(1, 1)
+
+
 def sent_after(index: int, messages: int, parities: int) -> int:
     """The place in its block of the message after which parity `index` is sent.
 
