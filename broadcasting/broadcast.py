@@ -119,6 +119,11 @@ class Broadcast:
         """Every registered listener."""
         return self._registry.addresses
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether somebody joined or left since `take_changes`: there may be more to do at once."""
+        return self._registry.has_changed
+
     def take_changes(self) -> list[Change]:
         """Who joined and who left since the last call, in order."""
         return self._registry.take_changes()

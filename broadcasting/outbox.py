@@ -28,6 +28,11 @@ class Outbox:
         """Send to a registered listener."""
         self.put(self._numbered(content, media_time_us), address)
 
+    def send_data(self, type_: Type, data: bytes, address: Address) -> None:
+        """Send what is encoded already to a registered listener."""
+        self.put(Message(self._sequence, type_, data, self._stream_id), address)
+        self._sequence += 1
+
     def answer(self, content: Control, size_bytes: int, address: Address) -> None:
         """Send to an address that may not be proved: never more than the `size_bytes` it sent."""
         message = self._numbered(content)

@@ -48,6 +48,10 @@ REPORTS_IN_TIMEOUT = 5
 """Between REPORTs: a second, or less where the server waits less than its default of five, so that
 one has five chances to be heard."""
 
+REPORT_EARLY_S = 0.1
+"""A REPORT may go so much earlier, with the arrival of audio: to wake a processor for it alone
+costs as much as the REPORT, here and there."""
+
 VERSION_PATIENCE_S = 1.0
 """How long a true answer may follow one in another version: several CONNECTs."""
 
@@ -156,8 +160,10 @@ class Session:
         return address == self.server
 
     def heard(self, now: float) -> None:
-        """Something of the stream came: the server is there."""
+        """Audio came: the server is there, and both sides are awake."""
         self._heard_at = now
+        if self.state is State.LISTENING and self._act_at <= now + REPORT_EARLY_S:
+            self._act_at = now
 
     def receive(self, message: Message, address: Address, now: float) -> Control | None:
         """Take a control message from an address that `knows`; its content if it counts.
