@@ -227,8 +227,6 @@ class Accept(Control):
     """AUDIO messages that one block of parity protects; 0 if there is no parity."""
     parity: int = 0
     """PARITY messages for a block, for now: each PARITY says how many its block has."""
-    block_s: float = 0.0
-    """A lost message may be rebuilt so long after its time, in media time."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

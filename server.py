@@ -23,7 +23,6 @@ from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
 from broadcasting.history import Sent
-from broadcasting.parity import MESSAGE_S
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import (
@@ -44,7 +43,7 @@ from shell.threads import Alarm
 from shell.udp import AddressError, Bell, open_server_sockets, receive, wait_readable
 from wire.address import Address, address_text
 from wire.log import get_logger
-from wire.parity import OVERHEAD_BYTES
+from wire.parity import MESSAGE_S, OVERHEAD_BYTES
 
 FAILED = 1
 

@@ -15,12 +15,7 @@ from collections import deque
 from typing import NamedTuple
 
 from message import Message
-from wire.parity import MOST_SHARDS, encode, prepare, sent_after
-
-MESSAGE_S = 0.08
-"""So long is a message at the most where there is parity: three frames of 44.1 kHz, as many as fit
-the default MTU at 128 kbit/s. Longer ones would make a block of few bits last long; below 56
-kbit/s the shorter ones cost more than a quarter of the bytes, with 20+4."""
+from wire.parity import MESSAGE_S, MOST_SHARDS, encode, prepare, sent_after
 
 
 class Fec(NamedTuple):

@@ -282,7 +282,6 @@ class Reception:
             bit_rate_bps=track.bit_rate_bps if track else None,
             block=fec.messages if fec else 0,
             parity=self._stream.parities,
-            block_s=round(fec.block_s, 3) if fec else 0.0,
         )
 
     def _refuse(self, reason: str, echo: str, size: int, address: Address) -> None:

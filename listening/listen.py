@@ -33,7 +33,7 @@ from message import End as EndMessage
 from wire.address import Address
 from wire.log import get_logger
 from wire.mpeg_audio import MpegAudioError, split_frames
-from wire.parity import MOST_SHARDS
+from wire.parity import MESSAGE_S, MOST_SHARDS
 
 MAX_EARLY = 256
 """AUDIO that came before the ACCEPT it belongs to (one of them was lost or overtaken): enough
@@ -312,17 +312,18 @@ class Listen:
         self._stream = stream
         self.statistics.restart_jitter()
         self._ready.append(NewStream(accept))
+        self._rebuilder = self._make_rebuilder(accept, stream)
+        # What parity gives comes a block later than what was lost.
+        block_s = accept.block * MESSAGE_S / accept.speed if self._rebuilder else 0.0
         self._buffer = JitterBuffer(
             accept.first_sequence,
             accept.first_time_us,
             self.statistics,
-            # What parity gives comes a block later than what was lost.
-            buffer_s=max(self._buffer_s, accept.block_s / accept.speed),
+            buffer_s=max(self._buffer_s, block_s),
             speed=accept.speed,
             lead_s=self._lead_s,
             strict=not self._waits and accept.speed == 1.0,
         )
-        self._rebuilder = self._make_rebuilder(accept, stream)
         log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
 
     def _make_rebuilder(self, accept: Accept, stream: int) -> Rebuilder | None:

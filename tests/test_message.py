@@ -92,13 +92,12 @@ ACCEPT_FIELDS: dict[str, object] = {
     "bit_rate_bps": 10,
     "block": 11,
     "parity": 12,
-    "block_s": 13.5,
 }
 ACCEPT_DATA = (
     '{"nonce":"nonce-1","session":"session-1","first_sequence":1,"first_time_us":2,'
     '"live_time_us":3,"burst_s":4.5,"timeout_s":5.5,"speed":6.5,'
     '"title":"Größe \\"ж\\" 😀","artist":"Artist","duration_s":7.5,"frame_rate_hz":8,'
-    '"channels":9,"bit_rate_bps":10,"block":11,"parity":12,"block_s":13.5}'
+    '"channels":9,"bit_rate_bps":10,"block":11,"parity":12}'
 ).encode()
 STATUS_FIELDS: dict[str, object] = {
     "clock_us": 1,
@@ -153,7 +152,7 @@ GOLDEN = [
 
 DEFAULTS: dict[type[Control], dict[str, object]] = {
     Connect: {"cookie": ""},
-    Accept: {"block": 0, "parity": 0, "block_s": 0.0},
+    Accept: {"block": 0, "parity": 0},
     Reject: {"echo": ""},
     Report: {
         "ended": False,
@@ -170,7 +169,7 @@ TOKENS = {"nonce", "cookie", "session", "reason", "echo"}
 TEXTS = {"title", "artist"}
 POSITIVES = {"timeout_s", "speed", "report_s"}
 NUMBERS = {
-    *("burst_s", "block_s", "duration_s", "jitter_ms", "rtt_ms", "buffer_s"),
+    *("burst_s", "duration_s", "jitter_ms", "rtt_ms", "buffer_s"),
     *("played_s", "concealed_s", "position_s"),
 }
 BOOLEANS = {"ended"}

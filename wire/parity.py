@@ -33,6 +33,11 @@ _SHARD_HEAD = struct.Struct("!HHHHQ")
 OVERHEAD_BYTES = _HEAD.size + _SHARD_HEAD.size
 """So much longer is PARITY than the longest AUDIO of its block."""
 
+MESSAGE_S = 0.08
+"""So long is a message at the most where there is parity: three frames of 44.1 kHz, as many as fit
+the default MTU at 128 kbit/s. Longer ones would make a block of few bits last long; below 56
+kbit/s the shorter ones cost more than a quarter of the bytes, with 20+4."""
+
 MOST_SHARDS = 256
 """Messages and parities of a block together: a shard's number is an element of GF(256)."""
 
