@@ -145,7 +145,7 @@ class Message(NamedTuple):
         return cls(sequence, type_, data, stream, media_time_us, track, skip, discard)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Control:
     """The content of a control message: a flat JSON object with checked fields.
 
@@ -183,7 +183,7 @@ class Control:
         return cls(**values)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Connect(Control):
     """I want to listen. `nonce` names this run of the client, `cookie` proves its address."""
 
@@ -192,7 +192,7 @@ class Connect(Control):
     cookie: Token = ""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Challenge(Control):
     """Say it again with this cookie, and I know that you are where you say."""
 
@@ -201,7 +201,7 @@ class Challenge(Control):
     cookie: Token
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accept(Control):
     """You are registered. The header's stream id names this run of the server."""
 
@@ -229,7 +229,7 @@ class Accept(Control):
     """PARITY messages for a block, for now: each PARITY says how many its block has."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reject(Control):
     """No. `reason` is full, version, key, closing, or session (that one is not known here).
 
@@ -242,7 +242,7 @@ class Reject(Control):
     echo: Token = ""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Report(Control):
     """What a listener has; keeps it registered. Names as in the statistics."""
 
@@ -269,7 +269,7 @@ class Report(Control):
     concealed_s: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Status(Control):
     """The answer to a REPORT."""
 
@@ -285,7 +285,7 @@ class Status(Control):
     artist: Text | None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class End(Control):
     """Nothing follows `last_sequence` (None: nothing was sent). The header has the end's time."""
 
@@ -294,7 +294,7 @@ class End(Control):
     reason: Token
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Goodbye(Report):
     """I leave, with these final figures. The server answers with a GOODBYE of the session."""
 

@@ -9,7 +9,6 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
-import itertools
 import secrets
 import socket
 import sys
@@ -22,7 +21,7 @@ from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
-from broadcasting.history import Sent
+from broadcasting.registry import Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import (
@@ -33,6 +32,7 @@ from broadcasting.source import (
     probe,
     read_segments,
 )
+from broadcasting.turns import Turn
 from message import HEADER_BYTES
 from shell.arguments import WRONG_USAGE
 from shell.live import LiveLine, complain, human_stream, print_table
@@ -50,7 +50,7 @@ FAILED = 1
 PATIENCE_S = 0.02
 """How long a full socket buffer is waited for: far less than the time between two segments."""
 
-READ_AHEAD_S = 0.005
+READ_AHEAD_S = 0.003
 """Nothing is read from the files this shortly before a deadline: a frame takes 0.1 ms, the rest
 is for a busy disk."""
 
@@ -157,36 +157,49 @@ class Server:
     # The broadcaster thread.
 
     def _send(self) -> None:
+        changes: list[Change] = []
         while not self._abort:
             now = time.monotonic()
             with self._meeting:
                 self.broadcast.on_due(now)
-                sent = self.broadcast.messages_to_broadcast(now)
-                changes = self.broadcast.take_changes()
+                changes += self.broadcast.take_changes()
+                turn = self.broadcast.take_turn(now)
                 answers = self.broadcast.datagrams_to_send(now)
                 finished = self.broadcast.finished(now)
                 wants_segment = self.broadcast.wants_segment
                 due = self.broadcast.next_due()
-            for change in changes:
-                (self._fanout.join if change.joined else self._fanout.leave)(change.address)
-            for _, run in itertools.groupby(sent, key=lambda one: one.is_parity):
-                self._send_to_all(list(run))
+            if turn is not None:
+                if turn.is_first:
+                    self._apply(changes)
+                    changes = []
+                for run in turn.runs():
+                    self._send_to_part(run)
             self._answer(answers)
             if finished:
                 return
             if not (wants_segment and self._read_ahead()):
                 self._alarm.wait(None if due is None else due - time.monotonic())
 
-    def _send_to_all(self, sent: Sequence[Sent]) -> None:
-        began = time.monotonic()
-        missed = self._fanout.broadcast([one.datagram for one in sent], began + PATIENCE_S)
-        listeners = len(self._fanout)
+    def _apply(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            (self._fanout.join if change.joined else self._fanout.leave)(change.address)
+
+    def _send_to_part(self, turn: Turn) -> None:
+        outcome = self._fanout.broadcast(
+            [sent.datagram for sent in turn.messages],
+            time.monotonic() + PATIENCE_S,
+            turn.part,
+            turn.parts,
+        )
+        done_at = time.monotonic()
         with self._meeting:
-            self.broadcast.account(sent, began, listeners, missed)
-        kind = "PARITY of" if sent[0].is_parity else "AUDIO"
-        for one in sent:
-            size = len(one.datagram)
-            log.info("sent %s %d, %d bytes, to %d", kind, one.sequence, size, listeners)
+            self.broadcast.account(turn, done_at, outcome.listeners, outcome.missed)
+        if not turn.is_last:
+            return
+        for sent in turn.messages:
+            kind = "PARITY of" if sent.is_parity else "AUDIO"
+            size = len(sent.datagram)
+            log.info("sent %s %d, %d bytes, to %d", kind, sent.sequence, size, len(self._fanout))
 
     def _read_ahead(self) -> bool:
         """Read what should lie ready, as long as no deadline is near; whether there was time."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from broadcasting.history import Sent
 from broadcasting.parity_control import ParityControl
 from broadcasting.reception import Departed, Reception
 from broadcasting.registry import Change
@@ -17,6 +16,7 @@ from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from broadcasting.statistics import Lateness, ServerStatistics
 from broadcasting.stream import Stream
+from broadcasting.turns import Turn, Turns
 from message import HEADER_BYTES, End, cut_text
 from wire.address import Address
 from wire.log import get_logger
@@ -73,6 +73,7 @@ class Broadcast:
             settings, self._stream, self.statistics, self._control, secret=secret, token=token
         )
         self._registry = self._reception.registry
+        self._turns = Turns()
         self._end: End | None = None
         self._end_due = 0.0
         self._drained_at = 0.0
@@ -108,11 +109,20 @@ class Broadcast:
         """What has to go to one listener each, since the last call."""
         return self._reception.datagrams_to_send(now)
 
-    def messages_to_broadcast(self, now: float) -> list[Sent]:
-        """What has to go to every one of `addresses` now, in order."""
-        if self._control is not None:
-            self._stream.parities = self._control.decide(now)
-        return self._stream.take_due(now)
+    def take_turn(self, now: float) -> Turn | None:
+        """What has to go to a part of the listeners now.
+
+        To those who were registered when the first turn of its pass was taken, for which
+        `take_changes` is called just before this.
+        """
+        if not self._turns.under_way:
+            if self._control is not None:
+                self._stream.parities = self._control.decide(now)
+            sent = self._stream.take_due(now)
+            if sent:
+                until = self._stream.next_due()
+                self._turns.begin(sent, len(self._registry), now, until)
+        return self._turns.take(now)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -132,10 +142,11 @@ class Broadcast:
 
     def next_due(self) -> float | None:
         """When `on_due` wants to be called next; None while only a datagram can change that."""
-        times = [self._reception.next_due(), self._stream.next_due()]
+        times = [self._reception.next_due()]
+        times.append(self._turns.next_due() if self._turns.under_way else self._stream.next_due())
         if self._end is not None:
             times += [self._end_due, self._drained_at]
-        elif self._stream.ended or self._is_ready:
+        elif self._is_over or self._is_ready:
             times.append(0.0)
         return min((t for t in times if t is not None), default=None)
 
@@ -143,7 +154,7 @@ class Broadcast:
         """Do what time asks for: start, expire, end."""
         self._reception.expire(now)
         self._start_if_ready(now)
-        if self._end is None and self._stream.ended:
+        if self._end is None and self._is_over:
             self._close("finished", now)
         if self._end is not None and now >= self._end_due:
             self._send_end(now)
@@ -161,24 +172,26 @@ class Broadcast:
     # What the owner tells and asks.
 
     def account(
-        self, sent: Sequence[Sent], began: float, listeners: int, missed: Sequence[Address]
+        self, turn: Turn, done_at: float, listeners: int, missed: Sequence[Address]
     ) -> None:
-        """The owner began at `began` to send `sent`, all audio or all parity, to `listeners`.
+        """The last of the `listeners` of `turn` was sent its messages at `done_at`.
 
+        They are all audio or all parity: the owner sends one of the `runs` of a turn at a time.
         `missed` names an address for each datagram that the system did not take for it.
         """
-        count, taken = self.statistics, len(sent) * listeners - len(missed)
-        data_bytes = sum(len(one.datagram) - HEADER_BYTES for one in sent)
-        if sent and sent[0].is_parity:
-            count.parity_messages += len(sent)
-            count.parity_bytes += data_bytes
+        count, sent = self.statistics, turn.messages
+        new_bytes = sum(len(one.datagram) - HEADER_BYTES for one in sent) if turn.is_first else 0
+        taken = len(sent) * listeners - len(missed)
+        if sent[0].is_parity:
+            count.parity_messages += len(sent) if turn.is_first else 0
+            count.parity_bytes += new_bytes
             count.parity_datagrams += taken
             count.parity_unsent += len(missed)
             return
         for one in sent:
-            self.lateness.add(self._stream.lateness_s(one, began))
-        count.messages += len(sent)
-        count.audio_bytes += data_bytes
+            self.lateness.add(self._stream.lateness_s(one, done_at) - turn.offset_s)
+        count.messages += len(sent) if turn.is_first else 0
+        count.audio_bytes += new_bytes
         count.datagrams += taken
         count.unsent += len(missed)
         for address in missed:
@@ -222,6 +235,11 @@ class Broadcast:
         return [*self.departed, *present]
 
     # Within.
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether everyone has been sent the last message."""
+        return self._stream.ended and not self._turns.under_way
 
     @property
     def _is_ready(self) -> bool:

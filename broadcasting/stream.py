@@ -137,10 +137,10 @@ class Stream:
             return float("-inf")
         return self._audio_due()
 
-    def lateness_s(self, sent: Sent, began: float) -> float:
-        """How long after its deadline `sent` went out, if that was at `began`."""
+    def lateness_s(self, sent: Sent, sent_at: float) -> float:
+        """How long after its deadline `sent` went out, if that was at `sent_at`."""
         assert self._schedule is not None, "before the start nothing is sent"
-        return began - self._schedule.due(sent.media_time_us)
+        return sent_at - self._schedule.due(sent.media_time_us)
 
     def take_due(self, now: float) -> list[Sent]:
         """What is to be sent to every listener now, in order."""

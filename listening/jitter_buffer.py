@@ -24,7 +24,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from listening.statistics import Statistics
-from message import Message, Type
+from message import Message
 from wire.log import get_logger
 
 MIN_CAPACITY = 4096
@@ -164,8 +164,7 @@ class JitterBuffer:
         if self._is_past(message.media_time_us + duration_us, now):
             return False
         self._statistics.rebuilt += 1
-        # Its type tells whoever plays it how it came.
-        self._put(message._replace(type=Type.PARITY), duration_us, now)
+        self._put(message, duration_us, now)
         return True
 
     def end(self, last_sequence: int | None, end_time_us: int, now: float) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from listening.statistics import Statistics
-from message import Message
+from message import Message, Type
 from wire.log import get_logger
 from wire.parity import Parity, rebuild, sent_after
 
@@ -31,7 +31,10 @@ log = get_logger("client")
 
 
 class Rebuilt(NamedTuple):
-    """A message that was computed, and how long its audio sounds."""
+    """A message that was computed, and how long its audio sounds.
+
+    It is as it was sent but for its type, which is PARITY: so everyone knows how it came.
+    """
 
     message: Message
     duration_us: int
@@ -95,7 +98,7 @@ class Rebuilder:
         block.messages.setdefault(place, message)
         if block.like is not None and place >= block.like.messages:
             self._refuse(block, number)
-        return self._sent_before(message.sequence + 1) + self._rebuild(number, block)
+        return self.sent_before(message.sequence + 1) + self._rebuild(number, block)
 
     def add_parity(self, message: Message) -> list[Rebuilt]:
         """PARITY of this stream came; what can be computed now. Raises MessageError."""
@@ -111,26 +114,44 @@ class Rebuilder:
         block.shards.setdefault(parity.index, parity.shard)
         self._parities = parity.parities
         after = parity.first_sequence + sent_after(parity.index, parity.messages, parity.parities)
-        return self._sent_before(after + 1) + self._rebuild(number, block)
+        # It may overtake the message that it is sent behind.
+        return self.sent_before(after) + self._rebuild(number, block)
 
     def end(self, last_sequence: int) -> list[Rebuilt]:
         """Nothing follows this message, and its parity has been sent, too."""
-        return self._sent_before(last_sequence + 2)
+        return self.sent_before(last_sequence + 2)
+
+    def sent_before(self, sequence: int) -> list[Rebuilt]:
+        """All before `sequence` has been sent; what can be computed of what that shows missing."""
+        if sequence <= self._until:
+            return []
+        begun = self._until // self._block_messages
+        self._until = sequence
+        return [
+            one
+            for number in sorted(self._blocks)
+            if begun <= number <= sequence // self._block_messages
+            for one in self._rebuild(number, self._blocks[number])
+        ]
+
+    def block_after(self, sequence: int) -> int:
+        """The first message of the block after that of this one."""
+        return (sequence // self._block_messages + 1) * self._block_messages
 
     def will_give(self, sequence: int) -> bool:
-        """Whether a message that should have come may yet be computed.
+        """Whether this message, which should have come, may yet be computed.
 
         No more of its block is missing than it has parities; a parity is missing when a message
         that is sent after the one that it follows has come.
         """
-        number, place = divmod(sequence, self._block_messages)
+        number = sequence // self._block_messages
         block = self._blocks.get(number, _Block()) if self._is_near(number) else None
         if block is None:
             return False
         like = block.like
         messages = like.messages if like else self._block_messages
         parities = like.parities if like else self._parities
-        sent = max(place + 1, self._until - number * self._block_messages)
+        sent = max(sequence + 1, self._until) - number * self._block_messages
         lost = min(sent, messages) - len(block.messages)
         lost += sum(
             sent_after(index, messages, parities) + 1 < sent
@@ -160,14 +181,6 @@ class Rebuilder:
         for old in [one for one in self._blocks if not self._is_near(one)]:
             del self._blocks[old]
 
-    def _sent_before(self, sequence: int) -> list[Rebuilt]:
-        """All before `sequence` has been sent; what that shows to be missing of earlier blocks."""
-        before, self._until = self._until, max(self._until, sequence)
-        if before // self._block_messages == self._until // self._block_messages:
-            return []
-        earlier = [one for one in self._blocks if one < self._until // self._block_messages]
-        return [one for number in earlier for one in self._rebuild(number, self._blocks[number])]
-
     def _refuse(self, block: _Block, number: int) -> None:
         self._statistics.parity_refused += len(block.shards)
         log.warning("the parity of message %d contradicts it", number * self._block_messages)
@@ -183,7 +196,10 @@ class Rebuilder:
             return []
         try:
             computed = rebuild(like, self._stream, block.messages, block.shards)
-            rebuilt = [Rebuilt(message, self._duration_us(message)) for message in computed]
+            rebuilt = [
+                Rebuilt(message._replace(type=Type.PARITY), self._duration_us(message))
+                for message in computed
+            ]
         except ValueError:
             self._refuse(block, number)
             return []

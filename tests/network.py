@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from broadcasting.broadcast import Broadcast
+from broadcasting.registry import Change
 from broadcasting.settings import Settings
 from broadcasting.source import Segment, Track
+from broadcasting.turns import Turn
 from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
 from wire.address import Address
 
@@ -114,6 +116,7 @@ class Network:
         self.sent = {"server": 0, "client": 0}
         self.bytes_to: dict[Address, int] = {}
         self._order = itertools.count()
+        self._numbers = itertools.count()
         self._flying: list[tuple[float, int, str, bytes, Address]] = []
         self._runs = itertools.count(1)
         self.start_server(
@@ -123,6 +126,8 @@ class Network:
     def start_server(self, settings: Settings, programme: Iterator[Segment]) -> None:
         """Start the server, or another one in its place."""
         run = next(self._runs)
+        self._changes: list[Change] = []
+        self._audience: list[Address] = []
         tokens = itertools.count(run * 1_000_000)
         self.programme = programme
         self.server: Broadcast | None = Broadcast(
@@ -141,7 +146,7 @@ class Network:
     ) -> Listener:
         """One listener more."""
         listener = Listener(
-            len(self.listeners), self.now, buffer_s=buffer_s, timeout_s=timeout_s, waits=waits
+            next(self._numbers), self.now, buffer_s=buffer_s, timeout_s=timeout_s, waits=waits
         )
         self.listeners.append(listener)
         return listener
@@ -182,12 +187,10 @@ class Network:
                 else:
                     server.add_segment(segment)
             server.on_due(self.now)
-            broadcast = server.messages_to_broadcast(self.now)
-            for sent in broadcast:
-                for address in server.addresses:
-                    self.send("server", sent.datagram, address)
-            for _, run in itertools.groupby(broadcast, key=lambda sent: sent.is_parity):
-                server.account(list(run), self.now, len(server.addresses), ())
+            self._changes += server.take_changes()
+            turn = server.take_turn(self.now)
+            if turn is not None:
+                self._broadcast(server, turn)
             for data, address in server.datagrams_to_send(self.now):
                 self.send("server", data, address)
         for listener in self.listeners:
@@ -197,6 +200,24 @@ class Network:
                 listener.played_at.append(self.now)
             for data, _ in listener.core.datagrams_to_send(self.now):
                 self.send("client", data, listener.address)
+
+    def _broadcast(self, server: Broadcast, turn: Turn) -> None:
+        if turn.is_first:
+            for address, joined in self._changes:
+                if joined:
+                    self._audience.append(address)
+                else:
+                    self._audience.remove(address)
+            self._changes = []
+        count = len(self._audience)
+        part = self._audience[
+            count * turn.part // turn.parts : count * (turn.part + 1) // turn.parts
+        ]
+        for run in turn.runs():
+            for sent in run.messages:
+                for address in part:
+                    self.send("server", sent.datagram, address)
+            server.account(run, self.now, len(part), ())
 
     def _next_due(self) -> float:
         times: list[float | None] = [self._flying[0][0] if self._flying else None]

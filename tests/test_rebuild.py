@@ -69,7 +69,7 @@ class Listener:
                 else self.rebuilder.add_audio
             )
             for one in add(message):
-                assert one.message == audio(one.message.sequence)
+                assert one.message == audio(one.message.sequence)._replace(type=Type.PARITY)
                 assert one.duration_us == audio_duration_us(one.message)
                 given.append(one.message.sequence)
         self.rebuilt += given
@@ -103,9 +103,26 @@ def test_the_last_message_of_a_block_is_rebuilt_when_something_shows_that_it_was
     block, following = sent[: K + M], sent[K + M :]
     last_parity = block.pop()
     assert (block.pop().sequence, last_parity.type) == (3, Type.PARITY)
-    assert Listener().take(*block, last_parity) == [3]
-    # Or with the next message, if that parity is lost as well.
-    assert Listener().take(*block, following[0]) == [3]
+    # The parity that is sent right behind it may have overtaken it.
+    for before in ([], [last_parity]):
+        listener = Listener()
+        assert listener.take(*block, *before) == []
+        assert listener.take(following[0]) == [3]
+
+
+def test_the_last_message_of_the_stream_is_rebuilt_at_its_end() -> None:
+    listener = Listener()
+    sent = as_sent(6)
+    assert listener.take(*without(sent, 5)) == []
+    assert [one.message.sequence for one in listener.rebuilder.end(5)] == [5]
+    assert listener.rebuilder.end(5) == []
+
+
+def test_what_is_overdue_is_rebuilt_in_a_silence() -> None:
+    listener = Listener(20, 4)
+    assert listener.take(*without(as_sent(20, 20, 4), 18, 19)) == [18]
+    assert [one.message.sequence for one in listener.rebuilder.sent_before(20)] == [19]
+    assert listener.rebuilder.sent_before(20) == []
 
 
 def test_what_was_not_sent_yet_is_not_rebuilt_before_it_comes() -> None:
@@ -171,9 +188,12 @@ def test_who_joins_in_the_middle_of_a_block_lacks_its_beginning_like_any_loss() 
     assert listener.take(*without(sent, 3, 5)) == [5]
 
 
-def test_a_short_last_block_is_rebuilt() -> None:
-    assert Listener().take(*without(as_sent(6), 4, 5)) == [4, 5]
-    assert Listener(20, 4).take(*without(as_sent(41, 20, 4), 40)) == [40]
+@pytest.mark.parametrize(("messages", "parities", "lost"), [(4, 2, [4, 5]), (20, 4, [40])])
+def test_a_short_last_block_is_rebuilt(messages: int, parities: int, lost: list[int]) -> None:
+    listener = Listener(messages, parities)
+    given = listener.take(*without(as_sent(lost[-1] + 1, messages, parities), *lost))
+    given += [one.message.sequence for one in listener.rebuilder.end(lost[-1])]
+    assert given == lost
 
 
 def test_repeated_messages_are_shards_like_any_other() -> None:
