@@ -1,7 +1,8 @@
 """The wire: every message that server and client exchange, and nothing else.
 
 One datagram is one `Message`: a fixed header of `HEADER_BYTES` and `data`, which is whole MP3
-frames (AUDIO) or a small UTF-8 JSON object (everything else). `docs/wire.md` has the tables.
+frames (AUDIO, REPEAT) or a small UTF-8 JSON object (everything else). `docs/wire.md` has the
+tables.
 
 What comes from the network is only ever unpacked here, field by field, and every fault in it is
 a `MessageError`. Nothing in this module knows a socket, a thread or a clock.
@@ -20,6 +21,8 @@ import types
 import typing
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+from wire.ranges import ranges_in
 
 MAGIC = b"\xb5\x3a"
 VERSION = 1
@@ -48,6 +51,17 @@ Token = Annotated[str, re.compile(r"[0-9A-Za-z_.-]{0,32}")]
 # Words for people: no control character that a terminal would obey, no half of a surrogate pair,
 # which JSON can escape but UTF-8 cannot carry. Not `isprintable`: it differs between Pythons.
 Text = Annotated[str, re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{0,{MAX_TEXT}}}")]
+
+# Numbers and ranges of numbers, each below 10**16. Twice as many would fit a datagram, and a
+# hundred ranges are more than a listener can still wait for.
+MAX_RANGES_TEXT = 1000
+Ranges = Annotated[
+    str,
+    re.compile(
+        rf"(?=.{{1,{MAX_RANGES_TEXT}}}\Z)[0-9]{{1,16}}(?:-[0-9]{{1,16}})?"
+        r"(?:,[0-9]{1,16}(?:-[0-9]{1,16})?)*"
+    ),
+]
 
 # A number that is divided by, or waited for: not 0, and not so near that a quotient is infinite.
 Positive = Annotated[float, 0.001]
@@ -80,7 +94,11 @@ class Type(enum.IntEnum):
     GOODBYE = 9
     REQUEST = 10
     PARITY = 11
+    REPEAT = 12
 
+
+AUDIO_TYPES = frozenset((Type.AUDIO, Type.REPEAT))
+"""What holds audio: an AUDIO message as it was first sent, and the same again on request."""
 
 TYPE_NAMES = {int(one): one.name for one in Type}
 """For the log. To ask an enumeration takes ten times as long."""
@@ -143,6 +161,12 @@ class Message(NamedTuple):
             raise MessageError(f"{length} bytes of data promised, fewer came")
         data = datagram[HEADER_BYTES : HEADER_BYTES + length]
         return cls(sequence, type_, data, stream, media_time_us, track, skip, discard)
+
+
+def repeat_of(datagram: bytes) -> bytes:
+    """The REPEAT of an AUDIO message that was packed: all but the type is the same."""
+    at = _INVARIANT.size - 1
+    return datagram[:at] + bytes((Type.REPEAT,)) + datagram[at + 1 :]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +247,8 @@ class Accept(Control):
     frame_rate_hz: int
     channels: int
     bit_rate_bps: int | None
+    interval_s: float = 0.0
+    """AUDIO is sent together so often; 0: each message when it is due."""
     block: int = 0
     """AUDIO messages that one block of parity protects; 0 if there is no parity."""
     parity: int = 0
@@ -301,6 +327,23 @@ class Goodbye(Report):
     TYPE: ClassVar = Type.GOODBYE
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Request(Control):
+    """These AUDIO messages did not come: send them again, to me alone."""
+
+    TYPE: ClassVar = Type.REQUEST
+    session: Token
+    missing: Ranges
+    """Sequences, as in `17-19,25`."""
+
+    def ranges(self) -> list[range]:
+        """What is missing, ascending and apart; MessageError if it is not."""
+        try:
+            return ranges_in(self.missing)
+        except ValueError as error:
+            raise MessageError(str(error)) from error
+
+
 @functools.lru_cache(maxsize=16)
 def cut_text(text: str) -> str:
     """`text` on one line, at most `MAX_TEXT` characters, for a field of a control message."""
@@ -344,7 +387,17 @@ def _kind(hint: Any) -> _Kind:
 
 _FIELDS: dict[type[Control], dict[str, tuple[tuple[_Kind, ...], Any]]] = {
     content: _kinds(content)
-    for content in (Connect, Challenge, Accept, Reject, Report, Status, End, Goodbye)
+    for content in (
+        Connect,
+        Challenge,
+        Accept,
+        Reject,
+        Report,
+        Status,
+        End,
+        Goodbye,
+        Request,
+    )
 }
 
 

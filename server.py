@@ -288,7 +288,8 @@ def _serve(
         ),
         stream_id=secrets.randbits(32),
         secret=secrets.token_bytes(32),
-        token=lambda: secrets.token_hex(16),
+        # 96 bits that nobody can guess, and short: every request for repair carries it.
+        token=lambda: secrets.token_urlsafe(12),
     )
 
     def skipped(fault: SourceError) -> None:

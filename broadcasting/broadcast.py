@@ -57,7 +57,7 @@ class Broadcast:
     def __init__(
         self, settings: Settings, *, stream_id: int, secret: bytes, token: Callable[[], str]
     ) -> None:
-        """`token` gives a fresh unguessable session token at each call, in hexadecimal."""
+        """`token` gives a fresh session token that nobody can guess, at each call."""
         self.settings = settings
         self.statistics = ServerStatistics()
         self.lateness = Lateness()

@@ -36,6 +36,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         ("datagrams sent", str(count.datagrams), "audio, to all listeners together"),
         ("not sent", str(count.unsent), "the system would not take them"),
         ("parity sent", str(count.parity_datagrams), _parity_text(count)),
+        ("repeated", str(count.repeated), _repeats(count)),
         ("listeners", str(count.accepted), f"at most {count.listeners_peak} at one time"),
         ("refused", str(count.rejected.total()), refused),
         ("silent", str(count.expired), "lost their slot"),
@@ -57,6 +58,18 @@ def _parity_text(count: ServerStatistics) -> str:
     share = count.parity_bytes / max(1, count.audio_bytes)
     rest = f"{count.parity_bytes:,} bytes, {share:.0%} of the MP3"
     return rest + (f"; {count.parity_unsent} not sent" if count.parity_unsent else "")
+
+
+def _repeats(count: ServerStatistics) -> str:
+    """How requests went."""
+    if not count.requests + count.requests_refused:
+        return ""
+    rest = f"for {count.requests} requests"
+    if count.repeats_refused:
+        rest += f"; {count.repeats_refused} beyond the budget"
+    if count.requests_refused:
+        rest += f"; {count.requests_refused} requests refused"
+    return rest
 
 
 def listener_text(one: Departed) -> str:

@@ -19,10 +19,12 @@ def live_text(now: ListenSnapshot) -> str:
         )
     if not count.received:
         return f"registered: waiting for the start of {now.title or 'the stream'}"
+    repaired = count.retransmitted + count.rebuilt
     # The title may be longer than the terminal is wide.
     parts = [
         f"{clock(now.position_s)} of {clock(now.duration_s)}",
         f"buffer {now.buffer_s:.1f} s",
+        *([f"{repaired} repaired"] if repaired else []),
         f"{count.lost} lost",
         f"jitter {milliseconds(_ms(count.jitter_s))}",
         now.title,
@@ -47,6 +49,7 @@ def summary(count: Statistics) -> list[Row]:
         ("  late", str(count.late), "after their moment had passed"),
         ("  out of order", str(count.out_of_order), "not a loss"),
         ("datagrams of parity", str(count.parity_received), _refused(count)),
+        ("asked for", str(count.requested), _requests(count)),
         ("audio played", f"{count.played_s:.2f} s", ""),
         ("  intact", f"{count.intact_s:.2f} s", heard[0]),
         ("  repaired", f"{count.repaired_s:.2f} s", heard[1]),
@@ -63,6 +66,13 @@ def summary(count: Statistics) -> list[Row]:
 def _refused(count: Statistics) -> str:
     """What of the parity was no good."""
     return f"{count.parity_refused} of no use" if count.parity_refused else ""
+
+
+def _requests(count: Statistics) -> str:
+    """What it took to ask."""
+    if not count.requests:
+        return ""
+    return f"in {count.requests} requests; {count.needless} of them came after all"
 
 
 def _shares(counts: tuple[float, ...]) -> list[str]:

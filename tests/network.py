@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
@@ -17,6 +18,7 @@ from broadcasting.settings import Settings
 from broadcasting.source import Segment, Track
 from broadcasting.turns import Turn
 from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
+from message import Type
 from wire.address import Address
 
 SERVER: Address = ("192.0.2.1", 4501)
@@ -61,6 +63,26 @@ class Link:
     drop: Callable[[str, int], bool] = lambda side, index: False
     jitter: Callable[[str, int], float] = lambda side, index: 0.0
     copies: Callable[[str, int], int] = lambda side, index: 1
+
+
+def random_loss(share: float, seed: int) -> Callable[[str, int], bool]:
+    """Each datagram is lost with this probability, whichever way it goes."""
+    random = Random(seed)
+    return lambda side, index: random.random() < share
+
+
+def burst_loss(share: float, mean: float, seed: int) -> Callable[[str, int], bool]:
+    """Gilbert's model, each way for itself: bursts of `mean` datagrams, `share` lost in all."""
+    random = Random(seed)
+    losing = {"server": False, "client": False}
+    leave = 1 / mean
+    enter = leave * share / (1 - share)
+
+    def drop(side: str, index: int) -> bool:
+        losing[side] = random.random() < (1 - leave if losing[side] else enter)
+        return losing[side]
+
+    return drop
 
 
 class Listener:
@@ -115,6 +137,9 @@ class Network:
         self.listeners: list[Listener] = []
         self.sent = {"server": 0, "client": 0}
         self.bytes_to: dict[Address, int] = {}
+        self.bytes_of: Counter[int] = Counter()
+        """Bytes that were sent, by type of message."""
+        self.lost_audio = 0
         self._order = itertools.count()
         self._numbers = itertools.count()
         self._flying: list[tuple[float, int, str, bytes, Address]] = []
@@ -134,7 +159,7 @@ class Network:
             settings,
             stream_id=0xABC0000 + run,
             secret=bytes([run]) * 32,
-            token=lambda: f"{next(tokens):032x}",
+            token=lambda: f"{next(tokens):016x}",
         )
 
     def kill_server(self) -> None:
@@ -161,7 +186,9 @@ class Network:
         self.sent[side] += 1
         if side == "server":
             self.bytes_to[address] = self.bytes_to.get(address, 0) + len(data)
+        self.bytes_of[data[3]] += len(data)
         if self.link.drop(side, index):
+            self.lost_audio += data[3] == Type.AUDIO
             return
         for _ in range(self.link.copies(side, index)):
             arrival = self.now + self.link.delay_s + self.link.jitter(side, index)
