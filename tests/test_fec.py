@@ -19,8 +19,17 @@ from broadcasting.parity_control import MOST_PARITIES
 from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from listening.listen import Ready
-from message import HEADER_BYTES, Message, Type
-from tests.network import TRACK, Link, Listener, Network, balanced, segments, silent_frame
+from message import HEADER_BYTES, Message, Request, Type
+from tests.network import (
+    TRACK,
+    Link,
+    Listener,
+    Network,
+    balanced,
+    random_loss,
+    segments,
+    silent_frame,
+)
 from tests.programs import ROOT
 from wire.address import Address
 from wire.parity import Parity
@@ -329,6 +338,68 @@ def test_without_fec_there_is_no_parity_and_nothing_of_it_costs_anything() -> No
 def test_the_code_is_imported_only_where_there_is_parity() -> None:
     program = "import sys, server, client; sys.exit('zfec' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+# Parity and requests.
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_at_a_long_distance_a_tenth_lost_each_way_is_not_heard(seed: int) -> None:
+    link = Link(delay_s=0.075, drop=random_loss(0.1, seed))
+    network = Network(Settings(fec=Fec(20, 4)), segments(MINUTE), link)
+    listener = network.join()
+    play_to_the_end(network, listener)
+    count = listener.core.statistics
+    assert heard_all_but(listener, set(), MINUTE)
+    assert count.rebuilt > 4 * count.retransmitted > 0
+    assert network.bytes_of[Type.REPEAT] < 0.05 * network.bytes_of[Type.AUDIO]
+
+
+@pytest.mark.parametrize("fec", [Fec(20, 4), Fec(8, 2), Fec(40, 8)])
+def test_what_parity_will_give_is_not_asked_for(fec: Fec) -> None:
+    apart = 2 * (fec.messages + fec.parities) + 1
+    lost = itertools.count()
+
+    def drop(side: str, index: int) -> bool:
+        return side == "server" and next(lost) % apart in range(5, 5 + fec.parities)
+
+    network = Network(Settings(fec=fec), segments(MINUTE), Link(delay_s=0.025, drop=drop))
+    listener = network.join()
+    play_to_the_end(network, listener)
+    count = listener.core.statistics
+    assert heard_all_but(listener, set(), MINUTE)
+    assert count.rebuilt > 20
+    # What the last block lost is asked for when the stream has ended, if its parity was lost too.
+    assert count.requested <= fec.parities
+
+
+def test_what_parity_cannot_give_any_more_is_asked_for_at_once() -> None:
+    missing = {*range(40, 46)}
+    asked: dict[int, float] = {}
+    sent: dict[int, float] = {}
+    network = Network(Settings(fec=Fec(20, 4)), segments(100), Link(delay_s=0.025))
+    send = network.send
+
+    def watched(side: str, data: bytes, address: Address) -> None:
+        message = Message.unpack(data)
+        if message.type == Type.AUDIO:
+            sent.setdefault(message.sequence, network.now)
+            if message.sequence in missing:
+                return
+        elif message.type == Type.REQUEST:
+            for sequences in Request.from_message(message).ranges():
+                asked.update(dict.fromkeys(sequences, network.now))
+        send(side, data, address)
+
+    network.send = watched  # type: ignore[method-assign]
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert heard_all_but(listener, set(), 100)
+    # Five are too many: when 46 has come, at the latest, it is known that six were sent. When some
+    # of them have been repeated, parity gives the others.
+    assert 2 <= len(asked) <= 6
+    assert {*asked} <= missing
+    assert all(at < sent[46] + 0.3 for at in asked.values())
 
 
 # Parity that follows what is lost.
