@@ -230,8 +230,12 @@ def test_who_joins_within_a_block_is_repaired_from_the_start(after_s: float, see
 
 
 def test_who_is_given_no_burst_waits_until_a_block_can_be_repaired() -> None:
+    # The first of each block are needed soonest, and rebuilt when it ends.
     network = Deaf(
-        Fec(20, 4), lambda message, index: index % 24 < 4, segments(200), burst_rate_bytes_per_s=1.0
+        Fec(20, 4),
+        lambda message, _: message.type == Type.AUDIO and message.sequence % 20 < 4,
+        segments(200),
+        burst_rate_bytes_per_s=1.0,
     )
     network.join()
     network.run(3)
@@ -282,6 +286,21 @@ def test_a_copy_at_many_times_real_time_is_repaired_as_well() -> None:
     listener = network.join(waits=True)
     play_to_the_end(network, listener)
     assert heard_all_but(listener, network.beyond_repair(listener), MINUTE)
+
+
+def test_what_lies_before_a_silence_is_rebuilt_during_it() -> None:
+    gone = range(39, 80)
+
+    def loses(message: Message, index: int) -> bool:
+        # And the last parity of the block before: nothing shows that 39 was sent.
+        last = message.type == Type.PARITY and (message.sequence, message.data[2]) == (20, 3)
+        return last or message.sequence in gone
+
+    network = Deaf(Fec(20, 4), loses, segments(200))
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert heard_all_but(listener, {*range(40, 80)}, 200)
+    assert listener.core.statistics.rebuilt == 1
 
 
 def test_parity_arrives_with_what_it_protects_or_after_and_is_paced() -> None:
@@ -400,6 +419,28 @@ def test_what_parity_cannot_give_any_more_is_asked_for_at_once() -> None:
     assert 2 <= len(asked) <= 6
     assert {*asked} <= missing
     assert all(at < sent[46] + 0.3 for at in asked.values())
+
+
+def test_the_end_is_asked_for_when_its_last_parity_was_lost_as_well() -> None:
+    asked: set[int] = set()
+    network = Network(Settings(fec=Fec(20, 4)), segments(100), Link(delay_s=0.025))
+    send = network.send
+
+    def watched(side: str, data: bytes, address: Address) -> None:
+        message = Message.unpack(data)
+        if message.type == Type.AUDIO and message.sequence in range(90, 94):
+            return
+        if message.type == Type.PARITY and (message.sequence, message.data[2]) == (80, 3):
+            return
+        if message.type == Type.REQUEST:
+            asked.update(*Request.from_message(message).ranges())
+        send(side, data, address)
+
+    network.send = watched  # type: ignore[method-assign]
+    listener = network.join()
+    play_to_the_end(network, listener)
+    assert heard_all_but(listener, set(), 100)
+    assert asked == {*range(90, 94)}
 
 
 # Parity that follows what is lost.

@@ -236,6 +236,14 @@ def test_parity_of_a_block_that_cannot_be_is_refused_and_counted(parity: Message
     assert listener.take(*rest) == [1]
 
 
+def test_the_first_of_two_messages_that_differ_counts() -> None:
+    listener = Listener()
+    other = audio(0)._replace(data=silent_frame() * 2)
+    listener.take(audio(0), audio(2), audio(3))
+    listener.rebuilder.add_audio(other)
+    assert listener.take(parity_of(0)) == [1]
+
+
 def test_parity_without_sense_is_an_error_and_changes_nothing() -> None:
     listener = Listener()
     for data in (b"", b"\4\2\0", struct.pack("!BBB", 0, 2, 0) + bytes(40), bytes(100)):
