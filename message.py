@@ -41,7 +41,7 @@ CONNECT_BYTES = 1200
 MAX_CONTROL_BYTES = CONNECT_BYTES - HEADER_BYTES
 
 # Longest text, in characters: a title and an artist of four UTF-8 bytes a character fit an ACCEPT
-# beside the longest numbers, with some room for a field that a later version adds.
+# beside the longest numbers. The next field of it will cost some characters.
 MAX_TEXT = 80
 
 # A word made by one program for the other, never by people. It is bounded much closer than a text,
@@ -249,6 +249,10 @@ class Accept(Control):
     bit_rate_bps: int | None
     interval_s: float = 0.0
     """AUDIO is sent together so often; 0: each message when it is due."""
+    block: int = 0
+    """AUDIO messages that one block of parity protects; 0 if there is no parity."""
+    parity: int = 0
+    """PARITY messages for a block, for now: each PARITY says how many its block has."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

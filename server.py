@@ -24,7 +24,14 @@ from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
 from broadcasting.registry import Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
-from broadcasting.source import Segment, SourceError, Track, probe, read_segments
+from broadcasting.source import (
+    MAX_SEGMENT_S,
+    Segment,
+    SourceError,
+    Track,
+    probe,
+    read_segments,
+)
 from broadcasting.turns import Turn
 from message import HEADER_BYTES
 from shell.arguments import WRONG_USAGE
@@ -36,6 +43,7 @@ from shell.threads import Alarm
 from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
 from wire.log import get_logger
+from wire.parity import MESSAGE_S, OVERHEAD_BYTES
 
 FAILED = 1
 
@@ -164,7 +172,8 @@ class Server:
                 if turn.is_first:
                     self._apply(changes)
                     changes = []
-                self._send_to_part(turn)
+                for run in turn.runs():
+                    self._send_to_part(run)
             self._answer(answers)
             if finished:
                 return
@@ -188,8 +197,9 @@ class Server:
         if not turn.is_last:
             return
         for sent in turn.messages:
+            kind = "PARITY of" if sent.is_parity else "AUDIO"
             size = len(sent.datagram)
-            log.info("sent AUDIO %d, %d bytes, to %d", sent.sequence, size, len(self._fanout))
+            log.info("sent %s %d, %d bytes, to %d", kind, sent.sequence, size, len(self._fanout))
 
     def _read_ahead(self) -> bool:
         """Read what should lie ready, as long as no deadline is near; whether there was time."""
@@ -274,6 +284,7 @@ def _serve(
             speed=options.speed,
             burst_rate_bytes_per_s=options.burst_rate,
             duration_s=None if options.loop or len(known) < len(durations) else sum(known),
+            fec=options.fec,
         ),
         stream_id=secrets.randbits(32),
         secret=secrets.token_bytes(32),
@@ -289,9 +300,10 @@ def _serve(
         skipped(fault)
     segments = read_segments(
         playable,
-        options.mtu - IP_AND_UDP_BYTES - HEADER_BYTES,
+        options.mtu - IP_AND_UDP_BYTES - HEADER_BYTES - (OVERHEAD_BYTES if options.fec else 0),
         loop=options.loop,
         on_skipped=skipped,
+        max_segment_s=MESSAGE_S if options.fec else MAX_SEGMENT_S,
     )
     server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)

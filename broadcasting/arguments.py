@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 
+from broadcasting.parity import Fec
+from broadcasting.parity_control import AUTO, AUTO_MESSAGES, MOST_PARITIES
 from shell.arguments import Parser, add_common, integer, number, port
+from wire.parity import MOST_SHARDS
 
 _EXAMPLES = """examples:
   server.py song.mp3 4501                      to whoever connects, from the first listener on
@@ -66,7 +70,8 @@ def _parser() -> Parser:
         type=number(0, 60, "seconds"),
         default=1.0,
         metavar="SECONDS",
-        help="how far ahead of real time a listener is filled, in seconds (default: %(default)s)",
+        help="how far ahead of real time a listener is filled, in seconds; --fec adds the length"
+        " of a block (default: %(default)s)",
     )
     add(
         "--burst-rate",
@@ -90,6 +95,14 @@ def _parser() -> Parser:
         metavar="SECONDS",
         help="a listener silent for so many seconds loses its slot (default: %(default)s)",
     )
+    add(
+        "--fec",
+        type=fec,
+        metavar="K+M",
+        help="send M messages of parity for each block of K, such as 20+4: any M losses of a block"
+        f" are made good without asking; auto is {AUTO_MESSAGES}+0 to"
+        f" {AUTO_MESSAGES}+{MOST_PARITIES}, as listeners need it (default: no parity)",
+    )
     add("--loop", action="store_true", help="start again at the end")
     add(
         "--speed",
@@ -100,3 +113,18 @@ def _parser() -> Parser:
     )
     add_common(parser, "logs/server.log")
     return parser
+
+
+def fec(text: str) -> Fec:
+    """`K+M`, or `auto`."""
+    if text == "auto":
+        return AUTO
+    matched = re.fullmatch(r"([0-9]{1,9})\+([0-9]{1,9})", text)
+    if matched is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K+M, such as 20+4, nor auto")
+    messages, parities = int(matched[1]), int(matched[2])
+    if not (messages and parities and messages + parities <= MOST_SHARDS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not K+M with K and M from 1, and at most {MOST_SHARDS} together"
+        )
+    return Fec(messages, parities)

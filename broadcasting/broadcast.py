@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from broadcasting.parity_control import ParityControl
 from broadcasting.reception import NEVER, Departed, Reception
 from broadcasting.registry import Change
 from broadcasting.settings import Settings
@@ -62,12 +63,14 @@ class Broadcast:
         self.lateness = Lateness()
         self._stream = Stream(
             stream_id,
-            burst_s=settings.burst_s,
+            burst_s=settings.ahead_s,
             interval_s=settings.interval_s,
             speed=settings.speed,
+            fec=settings.fec,
         )
+        self._control = ParityControl() if settings.fec and settings.fec.auto else None
         self._reception = Reception(
-            settings, self._stream, self.statistics, secret=secret, token=token
+            settings, self._stream, self.statistics, self._control, secret=secret, token=token
         )
         self._registry = self._reception.registry
         self._turns = Turns()
@@ -113,9 +116,10 @@ class Broadcast:
         `take_changes` is called just before this.
         """
         if not self._turns.under_way:
+            if self._control is not None:
+                self._stream.parities = self._control.decide(now)
             sent = self._stream.take_due(now)
             if sent:
-                self.statistics.messages += len(sent)
                 until = self._stream.next_due()
                 self._turns.begin(sent, len(self._registry), now, until)
         return self._turns.take(now)
@@ -174,14 +178,24 @@ class Broadcast:
     ) -> None:
         """The last of the `listeners` of `turn` was sent its messages at `done_at`.
 
+        They are all audio or all parity: the owner sends one of the `runs` of a turn at a time.
         `missed` names an address for each datagram that the system did not take for it.
         """
-        for sent in turn.messages:
-            self.lateness.add(self._stream.lateness_s(sent, done_at) - turn.offset_s)
-            if turn.is_first:
-                self.statistics.audio_bytes += len(sent.datagram) - HEADER_BYTES
-        self.statistics.datagrams += len(turn.messages) * listeners - len(missed)
-        self.statistics.unsent += len(missed)
+        count, sent = self.statistics, turn.messages
+        new_bytes = sum(len(one.datagram) - HEADER_BYTES for one in sent) if turn.is_first else 0
+        taken = len(sent) * listeners - len(missed)
+        if sent[0].is_parity:
+            count.parity_messages += len(sent) if turn.is_first else 0
+            count.parity_bytes += new_bytes
+            count.parity_datagrams += taken
+            count.parity_unsent += len(missed)
+            return
+        for one in sent:
+            self.lateness.add(self._stream.lateness_s(one, done_at) - turn.offset_s)
+        count.messages += len(sent) if turn.is_first else 0
+        count.audio_bytes += new_bytes
+        count.datagrams += taken
+        count.unsent += len(missed)
         for address in missed:
             listener = self._registry.at(address)
             if listener is not None:
@@ -247,7 +261,7 @@ class Broadcast:
         self._end = End(last_sequence=last if last >= 0 else None, reason=reason)
         self._reception.closing = True
         self._end_due = now
-        self._drained_at = now + DRAIN_S + self.settings.burst_s
+        self._drained_at = now + DRAIN_S + self.settings.ahead_s
         log.info("the stream ends with message %s: %s", self._end.last_sequence, reason)
 
     def _send_end(self, now: float) -> None:

@@ -20,6 +20,8 @@ class Sent(NamedTuple):
     media_time_us: int
     end_time_us: int
     datagram: bytes
+    is_parity: bool = False
+    """Of the block that begins with `sequence`, and sent when the media were at `end_time_us`."""
 
 
 class History:

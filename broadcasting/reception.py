@@ -15,6 +15,7 @@ from typing import Literal
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.outbox import Outbox
+from broadcasting.parity_control import ParityControl
 from broadcasting.registry import MISSED_REPORTS, Listener, Registry
 from broadcasting.retransmission import Retransmission
 from broadcasting.settings import Settings
@@ -102,11 +103,15 @@ class Reception:
         settings: Settings,
         stream: Stream,
         statistics: ServerStatistics,
+        control: ParityControl | None,
         *,
         secret: bytes,
         token: Callable[[], str],
     ) -> None:
-        """`token` gives a fresh session token that nobody can guess, at each call."""
+        """`token` gives a fresh session token that nobody can guess, at each call.
+
+        `control` is told of every REPORT, if parity is to follow what listeners lose.
+        """
         self.registry = Registry(settings.max_clients, settings.timeout_s)
         self.departed: deque[Departed] = deque(maxlen=MAX_DEPARTED)
         self.closing = False
@@ -115,6 +120,7 @@ class Reception:
         self._usual_report_s = min(REPORT_S, settings.timeout_s / REPORTS_IN_TIMEOUT)
         self._stream = stream
         self._statistics = statistics
+        self._control = control
         self._token = token
         self._look_at = NEVER
         self._cookies = CookieJar(secret)
@@ -181,6 +187,8 @@ class Reception:
         """`listener` is gone: its slot is free at once, its last figures are kept."""
         self.registry.remove(listener)
         self._catch_up.drop(listener.address)
+        if self._control is not None:
+            self._control.forget(listener.address)
         self._retransmission.drop(listener.address)
         report = self.read_report(listener)
         self.departed.append(Departed(listener.address, listener.joined_at, now, how, report))
@@ -231,9 +239,8 @@ class Reception:
             return
         self.registry.heard(listener, now)
         listener.unread = message
-        if self.closing:
-            report = self.read_report(listener)
-            listener.end_acknowledged = report is not None and report.ended
+        if self.closing or self._control is not None:
+            self._heed(listener)
         report_s = self._report_s()
         if report_s > self._usual_report_s:
             self.registry.expect_reports(report_s, now)
@@ -246,6 +253,15 @@ class Reception:
             track=self._stream.track,
         )
         self._outbox.send_data(Type.STATUS, status, address, listener.name)
+
+    def _heed(self, listener: Listener) -> None:
+        """Do what follows from the figures that `listener` gave just now."""
+        report = self.read_report(listener)
+        if report is None:
+            return
+        if self._control is not None:
+            self._control.report(listener.address, report)
+        listener.end_acknowledged = report.ended and self.closing
 
     def _receive_goodbye(self, message: Message, size: int, address: Address, now: float) -> None:
         goodbye = Goodbye.from_message(message)
@@ -315,7 +331,7 @@ class Reception:
             self.registry.capacity,
         )
         self._outbox.send(self._accept(listener), address)
-        self._catch_up.add(address, burst)
+        self._catch_up.add(address, self._stream.with_parity(burst))
         if burst:
             log.info(
                 "sent AUDIO %d to %d at once to %s",
@@ -325,14 +341,14 @@ class Reception:
             )
 
     def _accept(self, listener: Listener) -> Accept:
-        track = self._stream.track
+        track, fec = self._stream.track, self._settings.fec
         return Accept(
             nonce=listener.nonce,
             session=listener.session,
             first_sequence=listener.first_sequence,
             first_time_us=listener.first_time_us,
             live_time_us=listener.live_time_us,
-            burst_s=self._settings.burst_s,
+            burst_s=self._settings.ahead_s,
             timeout_s=self._settings.timeout_s,
             speed=self._settings.speed,
             title=cut_text(track.title) if track else "",
@@ -341,6 +357,8 @@ class Reception:
             frame_rate_hz=track.frame_rate_hz if track else 0,
             channels=track.channels if track else 0,
             bit_rate_bps=track.bit_rate_bps if track else None,
+            block=fec.messages if fec else 0,
+            parity=self._stream.parities,
             interval_s=self._settings.interval_s or 0.0,
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from broadcasting.parity import Fec
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
@@ -18,3 +20,13 @@ class Settings:
     burst_rate_bytes_per_s: float = 12_500_000.0
     duration_s: float | None = None
     """Length of the whole programme; None if it is not known or has no end."""
+    fec: Fec | None = None
+
+    @property
+    def ahead_s(self) -> float:
+        """How far ahead of real time the server sends, in media time.
+
+        What parity gives comes a block later than what was lost. So the server is a block further
+        ahead, and `burst_s` is left of it to every listener, to ask for what parity cannot give.
+        """
+        return self.burst_s + (self.fec.block_s if self.fec else 0.0)

@@ -29,7 +29,6 @@ from wire.mpeg_audio import TICKS_PER_S, Frame, FrameHeader, FrameScanner
 MAX_SEGMENT_S = 0.2
 """RFC 3551 section 4.2: a receiver should accept packets of 0 to 200 ms of audio."""
 
-_MAX_SEGMENT_TICKS = round(MAX_SEGMENT_S * TICKS_PER_S)
 _TICKS_PER_MS = TICKS_PER_S // 1000
 
 # AV_PKT_DATA_SKIP_SAMPLES of libavcodec: skip, discard, and two bytes of reasons.
@@ -107,26 +106,35 @@ def read_segments(
     max_data_bytes: int,
     loop: bool = False,
     on_skipped: Callable[[SourceError], None] = lambda error: None,
+    max_segment_s: float = MAX_SEGMENT_S,
 ) -> Iterator[Segment]:
     """The segments of `paths`, one file after another; with `loop` again and again.
 
-    A segment holds as many frames as fit `max_data_bytes` and `MAX_SEGMENT_S`; a frame that is
+    A segment holds as many frames as fit `max_data_bytes` and `max_segment_s`; a frame that is
     longer goes alone. A file that cannot be played, or not to its end, is handed to
     `on_skipped`, and the next one follows. Ends when a round over all files gave no sound.
     """
     clock = _Clock()
+    room = _Room(max_data_bytes, round(max_segment_s * TICKS_PER_S))
     number = 0
     while True:
         round_start_us = clock.now_us
         for path in paths:
             try:
-                for segment in _track_segments(path, number + 1, max_data_bytes, clock):
+                for segment in _track_segments(path, number + 1, room, clock):
                     number = segment.track.number
                     yield segment
             except SourceError as error:
                 on_skipped(error)
         if not loop or clock.now_us == round_start_us:
             return
+
+
+class _Room(NamedTuple):
+    """How much goes into one segment."""
+
+    data_bytes: int
+    ticks: int
 
 
 class _Clock:
@@ -144,12 +152,12 @@ class _Clock:
 
 
 def _track_segments(
-    path: str | os.PathLike[str], number: int, max_data_bytes: int, clock: _Clock
+    path: str | os.PathLike[str], number: int, room: _Room, clock: _Clock
 ) -> Iterator[Segment]:
     """The segments of one file; raises SourceError after those that could be read."""
     with _opened(path) as opened:
         track = None
-        for group in _groups(opened.frames(), max_data_bytes):
+        for group in _groups(opened.frames(), room):
             # Only now, as FFmpeg knows more of a file when it has read some of it.
             track = track or opened.track(number)
             start_us = clock.now_us
@@ -169,7 +177,7 @@ def _track_segments(
             raise SourceError(opened.path, _NO_AUDIO)
 
 
-def _groups(frames: Iterator[_TrimmedFrame], max_bytes: int) -> Iterator[list[_TrimmedFrame]]:
+def _groups(frames: Iterator[_TrimmedFrame], room: _Room) -> Iterator[list[_TrimmedFrame]]:
     """`frames`, those together that make one segment."""
     group: list[_TrimmedFrame] = []
     size = ticks = 0
@@ -177,7 +185,7 @@ def _groups(frames: Iterator[_TrimmedFrame], max_bytes: int) -> Iterator[list[_T
         header = item.frame.header
         size += header.frame_bytes
         ticks += header.duration_ticks
-        too_much = size > max_bytes or ticks > _MAX_SEGMENT_TICKS
+        too_much = size > room.data_bytes or ticks > room.ticks
         if group and (too_much or not _may_follow(group, item)):
             yield group
             group = []

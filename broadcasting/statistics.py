@@ -52,6 +52,14 @@ class ServerStatistics:
     """AUDIO datagrams handed to the kernel, for all listeners."""
     unsent: int = 0
     """AUDIO datagrams that the kernel would not take (buffer full, no route)."""
+    parity_messages: int = 0
+    """PARITY messages of the stream: each is sent to every listener."""
+    parity_bytes: int = 0
+    """Bytes of data in them."""
+    parity_datagrams: int = 0
+    """PARITY datagrams handed to the kernel, for all listeners."""
+    parity_unsent: int = 0
+    """PARITY datagrams that the kernel would not take."""
     requests: int = 0
     """REQUESTs of listeners that were looked at."""
     requests_refused: int = 0

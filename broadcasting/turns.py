@@ -12,7 +12,8 @@ listeners from the first turn to the last. Pure: `now` is monotonic, in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from broadcasting.history import Sent
@@ -39,6 +40,11 @@ class Turn(NamedTuple):
     def is_last(self) -> bool:
         """Whether every listener has been sent the messages, after this."""
         return self.part == self.parts - 1
+
+    def runs(self) -> Iterator[Turn]:
+        """The same, audio and parity apart, in order: each is counted for itself."""
+        for _, run in itertools.groupby(self.messages, key=lambda sent: sent.is_parity):
+            yield self._replace(messages=tuple(run))
 
 
 class Turns:

@@ -48,6 +48,7 @@ def summary(count: Statistics) -> list[Row]:
         ("  duplicates", str(count.duplicates), ""),
         ("  late", str(count.late), "after their moment had passed"),
         ("  out of order", str(count.out_of_order), "not a loss"),
+        ("datagrams of parity", str(count.parity_received), _refused(count)),
         ("asked for", str(count.requested), _requests(count)),
         ("audio played", f"{count.played_s:.2f} s", ""),
         ("  intact", f"{count.intact_s:.2f} s", heard[0]),
@@ -60,6 +61,11 @@ def summary(count: Statistics) -> list[Row]:
         ("round trip", milliseconds(_ms(count.rtt_s)), ""),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} that were not for us"),
     ]
+
+
+def _refused(count: Statistics) -> str:
+    """What of the parity was no good."""
+    return f"{count.parity_refused} of no use" if count.parity_refused else ""
 
 
 def _requests(count: Statistics) -> str:

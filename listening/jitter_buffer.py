@@ -158,6 +158,18 @@ class JitterBuffer:
             self._put(message, duration_us, now)
         return arrival
 
+    def insert_rebuilt(self, message: Message, duration_us: int, now: float) -> bool:
+        """Take AUDIO that was computed from parity, and count it, if it is missing and in time."""
+        sequence = message.sequence
+        there = sequence < self._next or sequence in self._waiting or sequence in self._came_late
+        if there or not self._plausible(message, duration_us):
+            return False
+        if self._is_past(message.media_time_us + duration_us, now):
+            return False
+        self._statistics.rebuilt += 1
+        self._put(message, duration_us, now)
+        return True
+
     def end(self, last_sequence: int | None, end_time_us: int, now: float) -> bool:
         """Nothing follows `last_sequence` (None: nothing was sent at all).
 
@@ -295,6 +307,10 @@ class JitterBuffer:
             return Arrival.IN_TIME
         self._came_late.add(sequence)
         return Arrival.LATE
+
+    def _is_past(self, end_us: int, now: float) -> bool:
+        """Whether audio that ends at this media time could not be heard any more."""
+        return self._strict and self._timeline is not None and now >= self._deadline(end_us)
 
     def _late_for_long(self, in_time: bool, now: float) -> bool:
         """Whether, with this one, everything has come too late for `RESTART_S`."""

@@ -13,6 +13,7 @@ from random import Random
 from typing import NamedTuple, TypeVar
 
 from listening.jitter_buffer import Arrival, End, Gap, Item, JitterBuffer, Ready, Restart
+from listening.rebuild import Rebuilder, Rebuilt
 from listening.repair import Repair
 from listening.session import Session, State
 from listening.statistics import Statistics
@@ -34,6 +35,7 @@ from message import End as EndMessage
 from wire.address import Address
 from wire.log import get_logger
 from wire.mpeg_audio import MpegAudioError, split_frames
+from wire.parity import MESSAGE_S, MOST_SHARDS
 from wire.ranges import texts_of
 
 MAX_EARLY = 256
@@ -104,6 +106,7 @@ class Listen:
         self._lead_s = lead_s
         self._waits = waits
         self._buffer: JitterBuffer | None = None
+        self._rebuilder: Rebuilder | None = None
         self._repair: Repair | None = None
         self._stream: int | None = None
         self._early: list[Message] = []
@@ -136,6 +139,8 @@ class Listen:
             message = Message.unpack(data)
             if message.type in AUDIO_TYPES:
                 self._receive_audio(message, now)
+            elif message.type == Type.PARITY:
+                self._receive_parity(message, now)
             elif message.type in _TAKEN:
                 self._receive_control(message, len(data), address, now)
             else:
@@ -169,6 +174,8 @@ class Listen:
             self._session.report(self._report(Report, now), now)
         if self._repair is not None and self._session.registered:
             self._ask_for(self._repair.take_due(now))
+            if self._rebuilder is not None:
+                self._insert(self._rebuilder.sent_before(self._repair.sent_before), now)
         if self.closed:
             self._stop_audio()
 
@@ -240,20 +247,29 @@ class Listen:
             if self._buffer.end(content.last_sequence, message.media_time_us, now):
                 self._repair.ended(content.last_sequence, message.media_time_us, now)
                 self._session.ended(now)
+                if self._rebuilder is not None and content.last_sequence is not None:
+                    self._insert(self._rebuilder.end(content.last_sequence), now)
         elif content is None and message.stream != (self._session.stream or 0):
             self.statistics.ignored += 1
 
-    def _receive_audio(self, message: Message, now: float) -> None:
+    def _is_for_now(self, message: Message) -> bool:
+        """Whether AUDIO or PARITY is of the stream that is heard; else it is kept, or counted."""
         if self._buffer is None or message.stream != self._stream:
             if self._session.state is State.CONNECTING and len(self._early) < MAX_EARLY:
                 self._early.append(message)
             else:
                 self.statistics.ignored += 1
-            return
+            return False
         if self._session.state is State.LEAVING:
             # The final figures have been told.
             self.statistics.ignored += 1
+            return False
+        return True
+
+    def _receive_audio(self, message: Message, now: float) -> None:
+        if not self._is_for_now(message):
             return
+        assert self._buffer is not None
         duration_us = audio_duration_us(message)
         self._session.heard(now)
         arrival = self._buffer.insert(message, duration_us, now)
@@ -262,6 +278,8 @@ class Listen:
         log.info("received %s %d, %d bytes", kind, message.sequence, size)
         if arrival is not Arrival.OVERFLOW and self._repair is not None:
             self._repair.arrived(message, duration_us, now)
+        if arrival is not Arrival.OVERFLOW and self._rebuilder is not None:
+            self._insert(self._rebuilder.add_audio(message), now)
         if arrival is not Arrival.IN_TIME:
             log.info("%s %d: %s", kind, message.sequence, arrival.name.lower())
             return
@@ -270,6 +288,26 @@ class Listen:
         accept = self._session.accept
         if accept is not None and message.media_time_us >= accept.live_time_us:
             self.statistics.measure_jitter(message.media_time_us, accept.speed, now)
+
+    def _receive_parity(self, message: Message, now: float) -> None:
+        if not self._is_for_now(message):
+            return
+        if self._rebuilder is None:
+            self.statistics.ignored += 1
+            return
+        self._session.heard(now)
+        size = HEADER_BYTES + len(message.data)
+        log.info("received PARITY of %d, %d bytes", message.sequence, size)
+        self._insert(self._rebuilder.add_parity(message), now)
+
+    def _insert(self, rebuilt: Sequence[Rebuilt], now: float) -> None:
+        """What was computed goes where it was missing, if it still is."""
+        assert self._buffer is not None
+        assert self._repair is not None
+        for message, duration_us in rebuilt:
+            if self._buffer.insert_rebuilt(message, duration_us, now):
+                log.info("AUDIO %d: rebuilt", message.sequence)
+                self._repair.arrived(message, duration_us, now)
 
     def _accepted(self, accept: Accept, stream: int, now: float) -> None:
         if self._buffer is not None:
@@ -282,9 +320,10 @@ class Listen:
             self._begin_stream(accept, stream, now)
         early, self._early = self._early, []
         for message in early:
+            take = self._receive_parity if message.type == Type.PARITY else self._receive_audio
             try:
-                self._receive_audio(message, now)
-            except MpegAudioError:
+                take(message, now)
+            except (MessageError, MpegAudioError):
                 self.statistics.malformed += 1
 
     def _begin_stream(self, accept: Accept, stream: int, now: float) -> None:
@@ -295,11 +334,14 @@ class Listen:
         self._stream = stream
         self.statistics.restart_jitter()
         self._ready.append(NewStream(accept))
+        self._rebuilder = self._make_rebuilder(accept, stream)
+        # What parity gives comes a block later than what was lost.
+        block_s = accept.block * MESSAGE_S / accept.speed if self._rebuilder else 0.0
         self._buffer = JitterBuffer(
             accept.first_sequence,
             accept.first_time_us,
             self.statistics,
-            buffer_s=self._buffer_s,
+            buffer_s=max(self._buffer_s, block_s),
             speed=accept.speed,
             lead_s=self._lead_s,
             strict=not self._waits and accept.speed == 1.0,
@@ -311,8 +353,21 @@ class Listen:
             self.statistics,
             buffer_s=self._buffer_s,
             now=now,
+            parity=self._rebuilder,
         )
         log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
+
+    def _make_rebuilder(self, accept: Accept, stream: int) -> Rebuilder | None:
+        if not 0 < accept.block < MOST_SHARDS:
+            return None
+        return Rebuilder(
+            block_messages=accept.block,
+            parities=min(accept.parity, MOST_SHARDS - accept.block),
+            stream=stream,
+            first_sequence=accept.first_sequence,
+            statistics=self.statistics,
+            duration_us=audio_duration_us,
+        )
 
     def _ask_for(self, sequences: Sequence[int]) -> None:
         for text in texts_of(sequences, MAX_RANGES_TEXT):

@@ -103,6 +103,16 @@ class Deadlines(Protocol):
         """When the audio at this media time must have come."""
 
 
+class Parity(Protocol):
+    """What of the parity is needed here."""
+
+    def will_give(self, sequence: int) -> bool:
+        """Whether this message, which should have come, may yet be computed."""
+
+    def block_after(self, sequence: int) -> int:
+        """The first message of the block after that of this one."""
+
+
 class Patience:
     """How long it is worth waiting for what should have come."""
 
@@ -144,7 +154,10 @@ class Repair:
         *,
         buffer_s: float,
         now: float,
+        parity: Parity | None = None,
     ) -> None:
+        """What `parity` may give is not asked for."""
+        self._parity = parity
         self._deadlines = deadlines
         self._round_trip = round_trip
         self._statistics = statistics
@@ -175,7 +188,7 @@ class Repair:
     # What comes.
 
     def arrived(self, message: Message, duration_us: int, now: float) -> None:
-        """An AUDIO or REPEAT message came that the jitter buffer did not refuse."""
+        """A message came, or was computed from PARITY, that the jitter buffer did not refuse."""
         self._heard_at = now
         sequence = message.sequence
         if sequence > self._next:
@@ -202,13 +215,18 @@ class Repair:
             self._see_gap(after_last, end_time_us, now)
             self._next = after_last
 
+    @property
+    def sent_before(self) -> int:
+        """All before this has been sent: it came, or is missing."""
+        return self._next
+
     # What is asked for.
 
     def next_due(self) -> float:
         """When `take_due` may have something if nothing comes until then."""
         due = self._overdue_at()
-        for missing in self._missing.values():
-            due = min(due, self._ask_at(missing))
+        for sequence, missing in self._missing.items():
+            due = min(due, self._ask_at(sequence, missing))
         return due
 
     def take_due(self, now: float) -> list[int]:
@@ -216,11 +234,11 @@ class Repair:
         self._forget_what_is_over()
         while now >= self._overdue_at():
             self._presume_missing()
-        if not any(self._ask_at(missing) <= now for missing in self._missing.values()):
+        if not any(self._ask_at(*item) <= now for item in self._missing.items()):
             return []
         asked = []
         for sequence, missing in self._missing.items():
-            if self._ask_at(missing) <= now + TOGETHER_S:
+            if self._ask_at(sequence, missing) <= now + TOGETHER_S:
                 self._statistics.requested += missing.requests == 0
                 missing.requests += 1
                 missing.asked_at = now
@@ -266,6 +284,9 @@ class Repair:
             if since is not None:
                 self._statistics.needless += 1
                 self._came_after_all(now - since)
+        elif message.type == Type.PARITY:
+            if missing.requests:
+                self._remember(sequence, missing)
         elif original:
             self._statistics.needless += missing.requests > 0
             self._came_after_all(now - missing.since)
@@ -283,6 +304,10 @@ class Repair:
         if missing.requests == 1:
             # Karn's rule: which of two requests was answered, nobody knows.
             self._round_trip.measure(now - missing.asked_at)
+        self._remember(sequence, missing)
+
+    def _remember(self, sequence: int, missing: _Missing) -> None:
+        """It was asked for and is there: its original may still come."""
         self._repaired[sequence] = missing.since
         if len(self._repaired) > MAX_REPAIRED:
             self._repaired.popitem(last=False)
@@ -317,8 +342,10 @@ class Repair:
         enough_s = left_s - ENOUGH_REQUESTS * self._round_trip.timeout_s
         return max(0.0, min(patience.wait_s, max(enough_s, left_s * LONGEST_WAIT)))
 
-    def _ask_at(self, missing: _Missing) -> float:
+    def _ask_at(self, sequence: int, missing: _Missing) -> float:
         """When to ask for it (again); never, if no answer could be there in time."""
+        if self._is_left_to_parity(sequence, missing):
+            return NEVER
         if missing.requests == 0:
             at = missing.since
             if missing.patience is not None:
@@ -327,6 +354,17 @@ class Repair:
             at = missing.asked_at + self._pause_s(missing)
         needed_at = min(missing.since + KEPT_S, self._deadlines.needed_at(missing.media_time_us))
         return at if at + self._round_trip.least_s < needed_at else NEVER
+
+    def _is_left_to_parity(self, sequence: int, missing: _Missing) -> bool:
+        """Whether parity may give it, and in time: at the end of its block, at the latest."""
+        if self._parity is None or not self._parity.will_give(sequence):
+            return False
+        if self._last is None:
+            return True
+        at, time_us = self._last
+        rest_us = (self._parity.block_after(sequence) - sequence) * self._length_us
+        given_at = at + (missing.media_time_us + rest_us - time_us) / 1e6 / self._speed
+        return given_at < self._deadlines.needed_at(missing.media_time_us)
 
     def _pause_s(self, missing: _Missing) -> float:
         """How long to wait for the answer to the last request."""

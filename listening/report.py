@@ -32,6 +32,8 @@ def as_json(end: ListenSnapshot, accept: Accept | None, failure: str | None) -> 
         "duplicates": count.duplicates,
         "late": count.late,
         "out_of_order": count.out_of_order,
+        "parity_received": count.parity_received,
+        "parity_refused": count.parity_refused,
         "requests": count.requests,
         "requested": count.requested,
         "needless": count.needless,

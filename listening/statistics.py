@@ -36,6 +36,10 @@ class Statistics:
     """Datagrams of audio, whatever became of them."""
     received_bytes: int = 0
     """Bytes of MP3 in them."""
+    parity_received: int = 0
+    """Datagrams of parity, for this stream."""
+    parity_refused: int = 0
+    """Those among them that contradict what has come, or belong to nothing at hand."""
     overflows: int = 0
     """Dropped on arrival, because the buffer was full or its place could not be; not received."""
     malformed: int = 0

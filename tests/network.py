@@ -240,10 +240,11 @@ class Network:
         part = self._audience[
             count * turn.part // turn.parts : count * (turn.part + 1) // turn.parts
         ]
-        for sent in turn.messages:
-            for address in part:
-                self.send("server", sent.datagram, address)
-        server.account(turn, self.now, len(part), ())
+        for run in turn.runs():
+            for sent in run.messages:
+                for address in part:
+                    self.send("server", sent.datagram, address)
+            server.account(run, self.now, len(part), ())
 
     def _next_due(self) -> float:
         times: list[float | None] = [self._flying[0][0] if self._flying else None]

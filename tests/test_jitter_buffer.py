@@ -90,6 +90,14 @@ class Player:
         self._take()
         return arrival
 
+    def rebuild(self, sequence: int, at: float) -> bool:
+        """AUDIO is computed from parity at `at` steps."""
+        self.wait(at)
+        message = audio(sequence)._replace(type=Type.PARITY)
+        taken = self.buffer.insert_rebuilt(message, STEP_US, self._now)
+        self._take()
+        return taken
+
     def end(self, last: int | None, at: float, end_us: int | None = None) -> None:
         self.wait(at)
         if end_us is None:
@@ -911,3 +919,57 @@ def test_whatever_comes_order_and_numbers_hold_and_the_owner_never_spins(
     assert player.shape.count("Gap") <= count.lost + count.underruns
     held = {name for name, value in vars(player.buffer).items() if isinstance(value, set | dict)}
     assert {name for name in held if getattr(player.buffer, name)} <= {"_given_up"}
+
+
+# What is computed from parity.
+
+
+def test_what_is_rebuilt_in_time_is_heard_and_counted_as_rebuilt() -> None:
+    player = Player()
+    player.arrive([0, 1, 3, 4, 5, 6, 7], 0)
+    assert player.rebuild(2, 5)
+    player.end(7, 6)
+    assert player.shape == [0, 1, 2, 3, 4, 5, 6, 7, "End"]
+    count = player.count
+    assert (count.expected, count.intact, count.rebuilt, count.lost) == (8, 7, 1, 0)
+    assert count.received == 7
+    rebuilt = player.items[2]
+    assert isinstance(rebuilt, Ready)
+    assert rebuilt.message.type == Type.PARITY
+
+
+def test_the_original_of_what_was_rebuilt_is_a_duplicate() -> None:
+    player = Player()
+    player.arrive([0, 1, 2, 3, 4, 5, 6, 7, 9], 0)
+    assert player.rebuild(8, 1)
+    assert player.arrive(8, 2) == [DUPLICATE]
+    assert (player.count.received, player.count.duplicates, player.count.rebuilt) == (10, 1, 1)
+
+
+def test_what_came_or_was_rebuilt_before_is_not_rebuilt_again() -> None:
+    player = Player()
+    player.arrive([0, 1, 2, 3, 4, 5, 6, 7, 9, 10], 0)
+    assert player.rebuild(8, 1)
+    assert not any(player.rebuild(sequence, 2) for sequence in (0, 7, 8, 9))
+    assert player.count.rebuilt == 1
+
+
+def test_what_is_rebuilt_after_its_deadline_counts_for_nothing_and_its_original_is_late() -> None:
+    player = Player()
+    player.arrive([0, 1, 2, 3, 4, 5, 6, 7, 9], 0)
+    # Message 8 is needed from 8 steps on, and can be heard until 9, whether or not somebody looks.
+    rebuilt = audio(8)._replace(type=Type.PARITY)
+    assert not player.buffer.insert_rebuilt(rebuilt, STEP_US, 9 * STEP_S)
+    assert not player.rebuild(8, 9)
+    assert (player.count.rebuilt, player.count.lost, player.count.late) == (0, 1, 0)
+    assert player.arrive(8, 10) == [LATE]
+    assert (player.count.received, player.count.late) == (10, 1)
+
+
+def test_what_cannot_be_is_not_rebuilt() -> None:
+    player = Player()
+    player.arrive([0, 1, 3], 0)
+    far = audio(2, 10 * MAX_MESSAGE_US)._replace(type=Type.PARITY)
+    assert not player.buffer.insert_rebuilt(far, STEP_US, 0.0)
+    assert not player.buffer.insert_rebuilt(audio(1 << 50), STEP_US, 0.0)
+    assert (player.count.rebuilt, player.count.expected) == (0, 4)

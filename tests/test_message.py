@@ -94,12 +94,14 @@ ACCEPT_FIELDS: dict[str, object] = {
     "channels": 9,
     "bit_rate_bps": 10,
     "interval_s": 11.5,
+    "block": 12,
+    "parity": 13,
 }
 ACCEPT_DATA = (
     '{"nonce":"nonce-1","session":"session-1","first_sequence":1,"first_time_us":2,'
     '"live_time_us":3,"burst_s":4.5,"timeout_s":5.5,"speed":6.5,'
     '"title":"Größe \\"ж\\" 😀","artist":"Artist","duration_s":7.5,"frame_rate_hz":8,'
-    '"channels":9,"bit_rate_bps":10,"interval_s":11.5}'
+    '"channels":9,"bit_rate_bps":10,"interval_s":11.5,"block":12,"parity":13}'
 ).encode()
 STATUS_FIELDS: dict[str, object] = {
     "clock_us": 1,
@@ -160,7 +162,7 @@ GOLDEN = [
 
 DEFAULTS: dict[type[Control], dict[str, object]] = {
     Connect: {"cookie": ""},
-    Accept: {"interval_s": 0.0},
+    Accept: {"interval_s": 0.0, "block": 0, "parity": 0},
     Reject: {"echo": ""},
     Report: {
         "ended": False,

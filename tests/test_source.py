@@ -117,6 +117,16 @@ def test_delay_and_padding_are_those_of_the_encoder(
     assert sum(segment.discard_samples for segment in segments) == padding
 
 
+def test_segments_may_be_kept_shorter_and_are_still_all_of_the_file() -> None:
+    path = zoo_file("mpeg2-22-mono.mp3").path
+    short = list(read_segments([path], MAX_DATA_BYTES, max_segment_s=0.08))
+    assert max(segment.duration_us for segment in short) <= 80_000
+    assert len(short) > len(read("mpeg2-22-mono.mp3"))
+    assert b"".join(segment.data for segment in short) == b"".join(
+        zoo_file("mpeg2-22-mono.mp3").frames
+    )
+
+
 def test_delay_may_take_whole_segments() -> None:
     segments = list(read_segments([zoo_file("mpeg25-12.mp3").path], 200))
     assert [segment.skip_samples for segment in segments[:3]] == [576, 529, 0]

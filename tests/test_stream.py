@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from broadcasting.history import Sent
+from broadcasting.parity import Fec
 from broadcasting.source import Segment
 from broadcasting.stream import HISTORY_S, LOOKAHEAD_S, Stream
 from message import Message, Type
@@ -218,3 +219,62 @@ def test_ten_minutes_later_no_more_is_kept_than_the_history_holds() -> None:
     # Nothing has added up.
     due = START + sent[-1].media_time_us / 1e6 - 1.0
     assert made.lateness_s(sent[-1], due) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_with_parity_a_burst_begins_where_it_would_and_brings_the_parity_of_its_blocks() -> None:
+    made = Stream(ID, burst_s=2.6, interval_s=None, speed=1.0, fec=Fec(20, 4))
+    made.start(START)
+    running(made, 7.3, segments(1000))
+    burst = made.burst(START + 7.3)
+    with_parity = made.with_parity(burst)
+    assert [one for one in with_parity if not one.is_parity] == burst
+    first, last = burst[0].sequence, burst[-1].sequence
+    parity = [one.sequence for one in with_parity if one.is_parity]
+    blocks = range(first - first % 20, last + 1, 20)
+    # All that was sent of each block: the last is not over yet.
+    assert parity == sorted(parity)
+    assert [parity.count(block) for block in blocks] == [
+        *[4] * (len(blocks) - 1),
+        (last % 20 + 1) // 5,
+    ]
+    assert len(made._parity_sent) < 4 * (2.6 / 0.0784 / 20 + 3)
+
+
+def test_parity_that_was_read_too_late_is_due_at_once_and_before_the_end() -> None:
+    made = Stream(ID, burst_s=1.0, interval_s=None, speed=1.0, fec=Fec(4, 2))
+    source = segments(6)
+    made.start(START)
+    sent = []
+    for _ in range(6):
+        made.add_segment(next(source))
+        sent += made.take_due(START)
+    assert [one.is_parity for one in sent] == [False] * 3 + [True, False] * 2 + [False]
+    assert made.next_due() is None
+    made.end_of_source()
+    assert not made.ended
+    assert made.next_due() == float("-inf")
+    assert [one.is_parity for one in made.take_due(START)] == [True, True]
+    assert made.ended
+
+
+def test_what_is_cut_off_has_no_parity_any_more() -> None:
+    made = Stream(ID, burst_s=0.1, interval_s=None, speed=1.0, fec=Fec(4, 2))
+    for segment in segments(8):
+        made.add_segment(segment)
+    made.start(START)
+    assert len(made.take_due(START)) == 3
+    made.cut()
+    assert made.ended
+    assert made.take_due(START + 1) == []
+
+
+def test_enough_is_read_ahead_that_a_block_is_whole_when_its_parity_is_due() -> None:
+    for fec in (Fec(20, 1), Fec(200, 50), Fec(255, 1)):
+        made = Stream(ID, burst_s=1.0 + fec.block_s, interval_s=None, speed=1.0, fec=fec)
+        made.start(START)
+        sent = running(made, 100, segments(4000))
+        for before, one in itertools.pairwise(sent):
+            if one.is_parity and not before.is_parity:
+                place = before.sequence - one.sequence
+                assert place < fec.messages
+                assert (place + 1) * fec.parities % fec.messages < fec.parities

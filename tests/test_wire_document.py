@@ -44,6 +44,7 @@ from message import (
     Type,
 )
 from wire.address import Address
+from wire.parity import Parity, encode
 
 Row = dict[str, str]
 
@@ -198,7 +199,7 @@ def test_types_table_says_json_where_the_code_has_fields_and_links_to_them() -> 
     assert {one.__name__ for one in subclasses} == {one.__name__ for one in CONTENTS.values()}
     for row in table("Types"):
         name = row["name"]
-        special = "whole MP3 frames" if name in ("AUDIO", "REPEAT") else "reserved"
+        special = {"PARITY": "[a shard](#parity)"}.get(name, "whole MP3 frames")
         wanted = f"[JSON](#{name.lower()})" if name in CONTENTS else special
         assert row["data"] == wanted
 
@@ -233,10 +234,6 @@ def test_types_table_has_the_direction_in_which_a_type_is_taken(row: Row) -> Non
         )
         if not ignored
     ]
-    if row["data"] == "reserved":
-        assert taken == []
-        assert row["direction"] in ("client to server", "server to client")
-        return
     assert row["direction"] == ("client to server, and back" if len(taken) == 2 else taken[0])
 
 
@@ -394,6 +391,46 @@ def test_reasons_table_has_every_reason_that_the_client_knows() -> None:
     assert [row["refuses"] for row in reasons] == [
         "REPORT" if row["reason"] == "session" else "CONNECT" for row in reasons
     ]
+
+
+def test_parity_tables_have_the_fields_and_offsets_of_the_code() -> None:
+    head, shard = tables("PARITY")
+    block = [
+        Message(7, Type.AUDIO, b"data", 1, 0x0102030405060708, 0x1112, 0x2122, 0x3132),
+        Message(8, Type.AUDIO, bytes(9)),
+    ]
+    parity = encode(block, 3)[2]
+    fields = [row["field"] for row in head[:-1]]
+    assert parity.data[: len(fields)] == bytes((2, 3, 2))
+    content = Parity.from_message(parity)
+    assert [getattr(content, field) for field in fields] == [2, 3, 2]
+    assert [int(row["offset"]) for row in head] == [0, 1, 2, 3]
+    # The parity of a block of one is its shard.
+    alone = Parity.from_message(encode(block[:1], 1)[0]).shard
+    assert [row["field"] for row in (head[-1], shard[-1])] == ["shard", "data"]
+    for row in shard[:-1]:
+        at = int(row["offset"])
+        value = int.from_bytes(alone[at : at + int(row["bytes"])])
+        name = row["field"]
+        assert value == (4 if name == "length" else getattr(block[0], name)), name
+        assert row["unit"] == ("bytes" if name == "length" else unit(name))
+    assert alone[int(shard[-1]["offset"]) :] == b"data"
+
+
+def test_parity_is_the_code_that_the_document_names() -> None:
+    assert "polynomial x^8 + x^4 + x^3 + x^2 + 1" in DOCUMENT
+    # 1 and 2 in one message, 1 in the other: the first parity of 2+1 is a line through both.
+    power = [1]
+    for _ in range(254):
+        power.append(power[-1] << 1 ^ (0x11D if power[-1] & 0x80 else 0))
+    one, two, three = (
+        Parity.from_message(encode([Message(0, 0, a), Message(1, 0, b)], 1)[0]).shard[16:]
+        for a, b in ((b"\1\2", b"\0\0"), (b"\0\0", b"\1\2"), (b"\1\2", b"\1\2"))
+    )
+    log = {value: exponent for exponent, value in enumerate(power)}
+    for line in (one, two):
+        assert line[1] == power[(log[line[0]] + 1) % 255]
+    assert bytes(a ^ b for a, b in zip(one, two, strict=True)) == three
 
 
 def test_large_sizes_in_the_text_are_those_of_the_code() -> None:
