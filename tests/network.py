@@ -1,12 +1,12 @@
 """Both cores in one process, joined by a network that loses, delays and reorders, in virtual time.
 
-Loss is data: `drop(side, index)` says which datagram of which side goes missing.
+Loss is data: `drop(side, index)` says which datagram of which side goes missing. Or it is chance:
+`LinkConditions`, as they are typed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -15,7 +15,10 @@ from broadcasting.broadcast import Broadcast
 from broadcasting.settings import Settings
 from broadcasting.source import Segment, Track
 from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
+from listening.simulated_network import type_of
 from wire.address import Address
+from wire.link_conditions import LinkConditions
+from wire.simulated_link import Fate, SimulatedLink, fates
 
 SERVER: Address = ("192.0.2.1", 4501)
 
@@ -59,6 +62,12 @@ class Link:
     drop: Callable[[str, int], bool] = lambda side, index: False
     jitter: Callable[[str, int], float] = lambda side, index: 0.0
     copies: Callable[[str, int], int] = lambda side, index: 1
+
+    def fates(self, side: str) -> Iterator[Fate]:
+        """What happens to each datagram that `side` sends."""
+        for index in itertools.count():
+            copies = 0 if self.drop(side, index) else self.copies(side, index)
+            yield [self.delay_s + self.jitter(side, index) for _ in range(copies)]
 
 
 class Listener:
@@ -106,15 +115,13 @@ class Network:
         self,
         settings: Settings | None = None,
         programme: Iterator[Segment] | None = None,
-        link: Link | None = None,
+        link: Link | LinkConditions | None = None,
     ) -> None:
         self.now = 1000.0
-        self.link = link or Link()
+        self.links = {side: _link(link or Link(), side) for side in ("server", "client")}
         self.listeners: list[Listener] = []
         self.sent = {"server": 0, "client": 0}
         self.bytes_to: dict[Address, int] = {}
-        self._order = itertools.count()
-        self._flying: list[tuple[float, int, str, bytes, Address]] = []
         self._runs = itertools.count(1)
         self.start_server(
             settings or Settings(), programme if programme is not None else segments(100)
@@ -152,15 +159,10 @@ class Network:
 
     def send(self, side: str, data: bytes, address: Address) -> None:
         """Put one datagram on the way: to `address` from the server, from `address` to it."""
-        index = self.sent[side]
         self.sent[side] += 1
         if side == "server":
             self.bytes_to[address] = self.bytes_to.get(address, 0) + len(data)
-        if self.link.drop(side, index):
-            return
-        for _ in range(self.link.copies(side, index)):
-            arrival = self.now + self.link.delay_s + self.link.jitter(side, index)
-            heapq.heappush(self._flying, (arrival, next(self._order), side, data, address))
+        self.links[side].receive_datagram(data, address, self.now)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Let time pass, from one thing that is due to the next."""
@@ -198,7 +200,7 @@ class Network:
                 self.send("client", data, listener.address)
 
     def _next_due(self) -> float:
-        times: list[float | None] = [self._flying[0][0] if self._flying else None]
+        times = [link.next_due() for link in self.links.values()]
         if self.server is not None:
             times.append(self.server.next_due())
         for listener in self.listeners:
@@ -206,15 +208,19 @@ class Network:
         return min((t for t in times if t is not None), default=float("inf"))
 
     def _deliver(self) -> None:
-        while self._flying and self._flying[0][0] <= self.now:
-            _, _, side, data, address = heapq.heappop(self._flying)
-            if side == "client":
-                if self.server is not None:
-                    self.server.receive_datagram(data, address, self.now)
-                continue
+        for data, address in self.links["client"].datagrams_to_send(self.now):
+            if self.server is not None:
+                self.server.receive_datagram(data, address, self.now)
+        for data, address in self.links["server"].datagrams_to_send(self.now):
             for listener in self.listeners:
                 if listener.address == address:
                     listener.core.receive_datagram(data, SERVER, self.now)
+
+
+def _link(link: Link | LinkConditions, side: str) -> SimulatedLink:
+    """One direction: what `side` sends."""
+    chosen = link.fates(side) if isinstance(link, Link) else fates(link, side)
+    return SimulatedLink(chosen, type_of)
 
 
 def balanced(listener: Listener) -> bool:

@@ -41,7 +41,7 @@ def test_the_first_sound_is_due_two_round_trips_after_the_start() -> None:
     began = network.now
     listener = network.join()
     network.run(1)
-    assert listener.played_at[0] - began == pytest.approx(4 * network.link.delay_s, abs=1e-3)
+    assert listener.played_at[0] - began == pytest.approx(4 * Link.delay_s, abs=1e-3)
 
 
 def test_a_late_joiner_begins_at_once_and_where_the_others_are() -> None:
@@ -51,7 +51,7 @@ def test_a_late_joiner_begins_at_once_and_where_the_others_are() -> None:
     began = network.now
     late = network.join()
     network.run(0.5)
-    assert late.played_at[0] - began == pytest.approx(4 * network.link.delay_s, abs=1e-3)
+    assert late.played_at[0] - began == pytest.approx(4 * Link.delay_s, abs=1e-3)
     position_s = [one.core.snapshot(network.now).position_s for one in (first, late)]
     assert position_s[0] == pytest.approx(position_s[1], abs=0.15)
     play_to_the_end(network, first, late)
