@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -62,7 +63,10 @@ def _outcomes(options: argparse.Namespace, left_out: dict[str, str]) -> Iterator
         # First, while nothing else wants the processor.
         yield from _real_outcomes(left_out)
     seeds = [1] if options.quick else list(sweep.SEEDS)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    # Every loss is a line of the log, which nobody would read.
+    with ProcessPoolExecutor(
+        os.cpu_count(), initializer=logging.disable, initargs=(logging.CRITICAL,)
+    ) as pool:
         waiting = [
             (case, [pool.submit(virtual.run, case, seed) for seed in seeds])
             for case in sweep.virtual_cases(quick=options.quick)

@@ -57,10 +57,11 @@ def _draw_path(above: Any, below: Any, outcomes: Sequence[Outcome]) -> None:
             line = [one for one in of_method if (one.case.conditions.burst is not None) == bursts]
             at = [_position(one) for one in line]
             how = {"color": COLOURS[style], "linewidth": 1.4, "zorder": 3 + style}
-            label = None if bursts else method
             concealed = [100 * one.mean("concealed_s") / programme().seconds for one in line]
-            above.plot(at, concealed, label=label, **how)
-            below.plot(at, [one.sent_ratio for one in line], marker=MARKERS[style], ms=4, **how)
+            above.plot(at, concealed, **how)
+            label = None if bursts else method
+            sent = [one.sent_ratio for one in line]
+            below.plot(at, sent, marker=MARKERS[style], ms=4, label=label, **how)
             for x, y, one in zip(at, concealed, line, strict=True):
                 exact = one.exact == len(one.runs)
                 fill = COLOURS[style] if exact else "white"
@@ -86,14 +87,19 @@ def _scales(above: Any, below: Any) -> None:
     below.set_xticks(
         at, [f"{100 * loss:g}" if not burst else f"{burst:g}" for loss, burst in columns]
     )
-    below.set_xlabel("loss each way, %   |   10 % in\nbursts of")
+    under_axis = below.get_xaxis_transform()
+    for x, text in (
+        (at[first_burst // 2], "loss each way, %"),
+        (at[first_burst + 1], "10 % in\nbursts of"),
+    ):
+        below.text(x, -0.13, text, transform=under_axis, ha="center", va="top")
 
 
 def _label(figure: Any, axes: Any) -> None:
     seconds = programme().seconds
     axes[0][0].set_ylabel("not heard as it was sent,\nshare of the time")
     axes[1][0].set_ylabel("bytes sent to the listener,\nover bytes of audio")
-    handles, labels = axes[0][0].get_legend_handles_labels()
+    handles, labels = axes[1][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper right", ncols=len(labels), frameon=False)
     figure.suptitle(
         f"{seconds:g} s of music over a network that loses, mean of {len(sweep.SEEDS)} runs",
@@ -108,7 +114,7 @@ def _label(figure: Any, axes: Any) -> None:
         "  Dotted: 1.1 / (1 - loss), what repair by request may cost.",
         color="#444444",
     )
-    figure.tight_layout(rect=(0, 0.03, 1, 0.97))
+    figure.tight_layout(rect=(0, 0.05, 1, 0.97))
 
 
 def _path(one: Outcome) -> tuple[float, float]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bench.loss.case import Case, Programme, Run
+from bench.loss.case import Case, Method, Programme, Run
 from bench.workshop import SAMPLE
 from broadcasting.fanout import IP_AND_UDP_BYTES
 from broadcasting.settings import Settings
@@ -23,9 +22,12 @@ from listening.listen import End
 from listening.outputs.null import Null
 from listening.playback import Playback
 from listening.report import as_json
+from listening.simulated_network import type_of
 from message import HEADER_BYTES
 from tests.network import Listener, Network
 from tests.zoo import reference_pcm
+from wire.address import Address
+from wire.link_conditions import LinkConditions
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
@@ -75,11 +77,9 @@ def reference(rounds: int = ROUNDS) -> bytes:
 
 def run(case: Case, seed: int) -> Run:
     """Listen to the programme over this network."""
-    # Every loss is a line of the log.
-    logging.disable(logging.CRITICAL)
     conditions = dataclasses.replace(case.conditions, seed=seed)
     settings = Settings(burst_s=case.buffer_s, **case.method.settings)
-    network = Network(settings, iter(segments()), conditions)
+    network = _Network(settings, conditions, case.method)
     listener = network.join(buffer_s=case.buffer_s, timeout_s=PATIENCE_S, **case.method.listen)
     network.run(programme().seconds + PATIENCE_S, until=_over(listener))
     # Before it leaves: what still comes then is not counted any more.
@@ -94,6 +94,19 @@ def run(case: Case, seed: int) -> Run:
     result = as_json(core.snapshot(network.now), core.accept, core.failure)
     exact = output.hash.digest() == reference()
     return Run(result, to_client, to_server, exact, programme())
+
+
+class _Network(Network):
+    """The world, in which a method can be without what it does not use."""
+
+    def __init__(self, settings: Settings, conditions: LinkConditions, method: Method) -> None:
+        super().__init__(settings, iter(segments()), conditions)
+        self._withheld = method.withheld
+
+    def send(self, side: str, data: bytes, address: Address) -> None:
+        """Put one datagram on the way, unless it is withheld."""
+        if side == "server" or type_of(data) not in self._withheld:
+            super().send(side, data, address)
 
 
 def _over(listener: Listener) -> Callable[[], bool]:
