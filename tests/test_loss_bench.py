@@ -61,14 +61,23 @@ def test_a_number_that_is_wrong_is_found(name: str, fault: str, lossy: Run) -> N
 
 
 def test_what_is_exact_has_nothing_concealed(lossy: Run) -> None:
-    assert dataclasses.replace(lossy, exact=True).faults() == ["exact = nothing concealed"]
+    assert dataclasses.replace(lossy, exact=True).faults() == [
+        "what is exact has nothing concealed"
+    ]
+
+
+def test_what_is_not_exact_has_something_missing() -> None:
+    perfect = run()
+    assert dataclasses.replace(perfect, exact=False).faults() == [
+        "what is not has something missing"
+    ]
 
 
 def test_a_row_tells_of_its_faults_and_misses_the_goal(lossy: Run) -> None:
     wrong = dataclasses.replace(lossy, exact=True)
     outcome = Outcome(Case(METHOD, LinkConditions(loss=0.1)), [lossy, wrong])
     assert outcome.exact == 1
-    assert "balance exact = nothing concealed" in line(outcome)
+    assert "balance what is exact has nothing concealed" in line(outcome)
     balance = next(sweep.goals([outcome]))
     assert balance.reached is False
 
