@@ -21,6 +21,9 @@ TICKS_PERCENT = (0, 0.01, 0.1, 1, 10, 100)
 GAP = 0.8
 """Between single losses and bursts."""
 
+DODGE = 0.16
+"""So much each method stands beside the last, to be seen where all are at nothing."""
+
 INCHES = (14.0, 7.2)
 DPI = 130
 
@@ -55,7 +58,8 @@ def _draw_path(above: Any, below: Any, outcomes: Sequence[Outcome]) -> None:
         of_method = [one for one in outcomes if one.case.method.name == method]
         for bursts in (False, True):
             line = [one for one in of_method if (one.case.conditions.burst is not None) == bursts]
-            at = [_position(one) for one in line]
+            aside = DODGE * (style - (len(sweep.METHODS) - 1) / 2)
+            at = [_position(one) + aside for one in line]
             how = {"color": COLOURS[style], "linewidth": 1.4, "zorder": 3 + style}
             concealed = [100 * one.mean("concealed_s") / programme().seconds for one in line]
             above.plot(at, concealed, **how)
@@ -114,7 +118,7 @@ def _label(figure: Any, axes: Any) -> None:
         "  Dotted: 1.1 / (1 - loss), what repair by request may cost.",
         color="#444444",
     )
-    figure.tight_layout(rect=(0, 0.05, 1, 0.97))
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
 
 
 def _path(one: Outcome) -> tuple[float, float]:
