@@ -14,7 +14,6 @@ import time
 STARTED_AT = time.monotonic()
 
 import argparse  # noqa: E402 - the clock of the first sound starts before anything is imported
-import logging  # noqa: E402
 import random  # noqa: E402
 import secrets  # noqa: E402
 import socket  # noqa: E402
@@ -44,6 +43,7 @@ from shell.udp import (  # noqa: E402
     server_addresses,
     wait_readable,
 )
+from wire.log import get_logger  # noqa: E402
 
 if TYPE_CHECKING:
     from listening.simulated_network import SimulatedNetwork
@@ -51,12 +51,12 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
-REFRESH_S = 0.25
+REFRESH_S = 0.5
 
 AWAKE, FOR_EVER = float("-inf"), float("inf")
 """Until when the player sleeps, if it does not, or nothing is due."""
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class Client:
@@ -142,7 +142,7 @@ class Client:
                 self._network.on_due(now)
                 outgoing = self._network.datagrams_to_send(now)
                 due = self._network.next_due()
-                wanted = self._player_is_wanted()
+                wanted = self._player_is_wanted(now)
             if wanted:
                 self._alarm.ring()
             for datagram, address in outgoing:
@@ -167,10 +167,13 @@ class Client:
         with self._meeting:
             self._network.receive_datagram(*came, now)
 
-    def _player_is_wanted(self) -> bool:
-        """Whether something can be played before the player would look again."""
+    def _player_is_wanted(self, now: float) -> bool:
+        """Whether the player sleeps, and would sleep too long."""
+        if self._player_sleeps_until == AWAKE:
+            return False
         playable = self.listen.next_playable()
-        return playable is not None and playable < self._player_sleeps_until
+        oversleeps = playable is not None and playable < self._player_sleeps_until
+        return oversleeps or self.listen.is_playable(now)
 
     # The playback thread.
 

@@ -272,10 +272,10 @@ class Status(Control):
     TYPE: ClassVar = Type.STATUS
     clock_us: int
     server_clock_us: int
+    position_s: float
     listeners: int
     report_s: Positive
     """How often to report: less often when listeners are many."""
-    position_s: float
     track: int
     title: Text
     artist: Text | None

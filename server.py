@@ -9,7 +9,6 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
-import logging
 import secrets
 import socket
 import sys
@@ -35,6 +34,7 @@ from shell.stopping import Signals, run_program
 from shell.threads import Alarm
 from shell.udp import AddressError, Bell, open_server_sockets, receive, wait_readable
 from wire.address import Address, address_text
+from wire.log import get_logger
 
 FAILED = 1
 
@@ -52,9 +52,7 @@ not wait for the log or the display."""
 REFRESH_S = 1.0
 """Of the line on the terminal, which tells seconds. To draw it costs as much as two listeners."""
 
-FOR_EVER = float("inf")
-
-log = logging.getLogger("server")
+log = get_logger("server")
 
 
 class Server:
@@ -76,7 +74,6 @@ class Server:
         self._bell = Bell()
         self._alarm = Alarm()
         self._abort = False
-        self._sleeps_until = 0.0
 
     def run(self, line: LiveLine, signals: Signals) -> None:
         """Serve until the programme is over. One signal ends it in order, a second at once."""
@@ -139,10 +136,8 @@ class Server:
         with self._meeting:
             self.broadcast.receive_datagram(data, address, now)
             answers = self.broadcast.datagrams_to_send(now)
-            due = self.broadcast.next_due()
-            sooner = due is not None and due < self._sleeps_until
-            wake = sooner or self.broadcast.finished(now)
-        if wake:
+            changed = self.broadcast.has_changed
+        if changed:
             self._alarm.ring()
         self._answer(answers)
 
@@ -163,7 +158,6 @@ class Server:
                 finished = self.broadcast.finished(now)
                 wants_segment = self.broadcast.wants_segment
                 due = self.broadcast.next_due()
-                self._sleeps_until = FOR_EVER if due is None else due
             for change in changes:
                 (self._fanout.join if change.joined else self._fanout.leave)(change.address)
             if sent:

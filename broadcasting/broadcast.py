@@ -7,7 +7,6 @@ one thread at a time.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 
 from broadcasting.history import Sent
@@ -19,6 +18,7 @@ from broadcasting.statistics import Lateness, ServerStatistics
 from broadcasting.stream import Stream
 from message import HEADER_BYTES, End, cut_text
 from wire.address import Address
+from wire.log import get_logger
 
 END_REPEAT_S = 0.25
 """END goes again to those who have not confirmed it: a few round trips of a long path."""
@@ -26,7 +26,7 @@ END_REPEAT_S = 0.25
 DRAIN_S = 30.0
 """How long after the end a listener may go on playing what it has before the server leaves."""
 
-log = logging.getLogger("server")
+log = get_logger("server")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,6 +115,11 @@ class Broadcast:
     def addresses(self) -> tuple[Address, ...]:
         """Every registered listener."""
         return self._registry.addresses
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether somebody joined or left since `take_changes`: there may be more to do at once."""
+        return self._registry.has_changed
 
     def take_changes(self) -> list[Change]:
         """Who joined and who left since the last call, in order."""

@@ -16,7 +16,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from broadcasting import sendmmsg
@@ -28,6 +28,9 @@ IP_AND_UDP_BYTES = 40 + 8
 MAX_SEGMENTS = 64
 MAX_TRAIN_BYTES = 65_507
 """What one send with UDP_SEGMENT holds (linux/udp.h, UDP_MAX_SEGMENTS; the largest datagram)."""
+
+FEW_LISTENERS = 16
+"""So few are sent to one by one: after a sleep the prepared call takes 0.03 ms longer to begin."""
 
 MAX_PADDING = 1 / 64
 """Datagrams are padded to one size if that adds less than this: the frames of a constant bit
@@ -113,12 +116,7 @@ class Loop:
 
     def send(self, train: Train, give_up_at: float) -> list[Address]:
         """Send to everyone; an address for each datagram that could not be sent to it."""
-        return [
-            address
-            for datagram in train.cut()
-            for address in self._addresses
-            if not _sent(self._sock, datagram, address, give_up_at)
-        ]
+        return _missed(self._sock, train, self._addresses, give_up_at)
 
 
 class Batch:
@@ -142,18 +140,16 @@ class Batch:
 
     def send(self, train: Train, give_up_at: float) -> list[Address]:
         """Send to everyone; an address for each datagram that could not be sent to it."""
+        if train.datagrams == 1 and len(self._sender) <= FEW_LISTENERS:
+            return _missed(self._sock, train, self._sender.addresses, give_up_at)
         if train.datagrams == 1:
             return self._sender.send(train.payload, 0, give_up_at)
         if not self._segments:
             missed = [self._sender.send(one, 0, give_up_at) for one in train.cut()]
             return [address for addresses in missed for address in addresses]
         # Some devices cannot cut, and some paths are too narrow: those get them one by one.
-        return [
-            address
-            for address in self._sender.send(train.payload, train.segment_bytes, give_up_at)
-            for datagram in train.cut()
-            if not _sent(self._sock, datagram, address, give_up_at)
-        ]
+        refused = self._sender.send(train.payload, train.segment_bytes, give_up_at)
+        return _missed(self._sock, train, refused, give_up_at)
 
 
 class Fanout:
@@ -211,6 +207,18 @@ class Fanout:
 def make_line(sock: socket.socket) -> Line:
     """The best way that this system has."""
     return Batch(sock) if sendmmsg.is_available() else Loop(sock)
+
+
+def _missed(
+    sock: socket.socket, train: Train, addresses: Iterable[Address], give_up_at: float
+) -> list[Address]:
+    """Send one by one; an address for each datagram that was not taken for it."""
+    return [
+        address
+        for datagram in train.cut()
+        for address in addresses
+        if not _sent(sock, datagram, address, give_up_at)
+    ]
 
 
 def _sent(sock: socket.socket, datagram: bytes, address: Address, give_up_at: float) -> bool:

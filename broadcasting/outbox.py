@@ -9,8 +9,9 @@ import logging
 
 from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
+from wire.log import get_logger
 
-log = logging.getLogger("server")
+log = get_logger("server")
 
 
 class Outbox:
@@ -26,6 +27,11 @@ class Outbox:
     def send(self, content: Control, address: Address, media_time_us: int = 0) -> None:
         """Send to a registered listener."""
         self.put(self._numbered(content, media_time_us), address)
+
+    def send_data(self, type_: Type, data: bytes, address: Address) -> None:
+        """Send what is encoded already to a registered listener."""
+        self.put(Message(self._sequence, type_, data, self._stream_id), address)
+        self._sequence += 1
 
     def answer(self, content: Control, size_bytes: int, address: Address) -> None:
         """Send to an address that may not be proved: never more than the `size_bytes` it sent."""

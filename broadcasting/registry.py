@@ -97,6 +97,11 @@ class Registry:
         self._addresses = None
         self._changes.append(Change(listener.address, joined=False))
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether `take_changes` would tell something."""
+        return bool(self._changes)
+
     def take_changes(self) -> list[Change]:
         """Who joined and who left since the last call, in order."""
         changes, self._changes = self._changes, []

@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from wire.address import Address
 
@@ -93,6 +93,11 @@ class BatchSender:
 
     def __len__(self) -> int:
         return len(self._addresses)
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """Everyone who is sent to."""
+        return self._addresses
 
     def join(self, address: Address) -> None:
         """Send to `address`, too, from now on."""

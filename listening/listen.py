@@ -8,7 +8,6 @@ one thread at a time: the receiver thread brings datagrams, the playback thread 
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, TypeVar
@@ -31,6 +30,7 @@ from message import (
 )
 from message import End as EndMessage
 from wire.address import Address
+from wire.log import get_logger
 from wire.mpeg_audio import MpegAudioError, split_frames
 
 MAX_EARLY = 256
@@ -41,7 +41,7 @@ AnyReport = TypeVar("AnyReport", bound=Report)
 
 _TAKEN = frozenset((Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE))
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class NewStream(NamedTuple):
@@ -176,10 +176,14 @@ class Listen:
         return playable
 
     def next_playable(self) -> float | None:
-        """When there may be more to play if nothing arrives until then."""
-        if self._ready or (self._stopped and self._buffer is None):
+        """When to ask `audio_to_play` at the latest if nothing arrives until then."""
+        if self._is_waiting:
             return float("-inf")
         return None if self._buffer is None else self._buffer.next_due()
+
+    def is_playable(self, now: float) -> bool:
+        """Whether it is worth while to ask `audio_to_play` before that."""
+        return self._is_waiting or (self._buffer is not None and self._buffer.is_ready(now))
 
     def account_audio(self, intact_s: float, repaired_s: float, concealed_s: float) -> None:
         """The owner has handed so much audio to the output, in all."""
@@ -210,6 +214,11 @@ class Listen:
         )
 
     # Within.
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether there is something to play that is not in the jitter buffer."""
+        return bool(self._ready) or (self._stopped and self._buffer is None)
 
     def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
         content = self._session.receive(message, address, now)

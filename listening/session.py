@@ -11,7 +11,6 @@ the same instant. The first address that answers is the server's.
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Sequence
 from random import Random
 
@@ -32,6 +31,7 @@ from message import (
     Type,
 )
 from wire.address import Address, address_text
+from wire.log import get_logger
 
 FIRST_PAUSE_S = 0.25
 """Between the first two CONNECTs (RFC 8305 section 5 recommends 250 ms between attempts)."""
@@ -48,6 +48,10 @@ REPORTS_IN_TIMEOUT = 5
 """Between REPORTs: a second, or less where the server waits less than its default of five, so that
 one has five chances to be heard."""
 
+REPORT_EARLY_S = 0.1
+"""A REPORT may go so much earlier, with the arrival of audio: to wake a processor for it alone
+costs as much as the REPORT, here and there."""
+
 VERSION_PATIENCE_S = 1.0
 """How long a true answer may follow one in another version: several CONNECTs."""
 
@@ -58,7 +62,7 @@ GOODBYE_PAUSE_S = 0.1
 GOODBYES = 5
 """A GOODBYE that nobody answers is given up after half a second: the user waits to leave."""
 
-log = logging.getLogger("client")
+log = get_logger("client")
 
 
 class State(enum.Enum):
@@ -156,8 +160,10 @@ class Session:
         return address == self.server
 
     def heard(self, now: float) -> None:
-        """Something of the stream came: the server is there."""
+        """Audio came: the server is there, and both sides are awake."""
         self._heard_at = now
+        if self.state is State.LISTENING and self._act_at <= now + REPORT_EARLY_S:
+            self._act_at = now
 
     def receive(self, message: Message, address: Address, now: float) -> Control | None:
         """Take a control message from an address that `knows`; its content if it counts.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
-import queue
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 from shell.text import one_line
+from wire.log import Line, get_logger
 
 FORMAT = "%(asctime)s - %(levelname)s - %(message)s"
 
@@ -18,9 +19,12 @@ ROTATE_BYTES = 5 << 20
 ROTATIONS = 3
 """5 MiB is about an hour and a half of 128 kbit/s, a line for each message."""
 
-WRITE_EVERY_S = 0.2
+WRITE_EVERY_S = 0.5
 """Lines wait so long to be written together: to wake a thread for each costs more than to write it
 (0.15 ms where 0.04 would do), and it would be the thread that sends who pays."""
+
+FIRST_WRITE_S = 0.05
+"""So long the first lines wait, the next twice as long: who starts a program looks at once."""
 
 QUEUE_LINES = 10_000
 """When the disk stands still, lines beyond this are dropped: audio goes before the log."""
@@ -43,21 +47,17 @@ class LogFile:
         file.setFormatter(_OneLine(FORMAT))
         # A disk that fills up later costs lines, not the broadcast.
         logging.raiseExceptions = False
-        # Where a line was written from, and by whom, is not in it, and costs most to find out.
-        logging._srcfile = None
-        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-        lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-        self._handler = _Lines(lines)
-        self._writer = _Writer(lines, file)
-        self._logger = logging.getLogger(name)
+        lines: SimpleQueue[Line] = SimpleQueue()
+        self._writer = _Writer(name, lines, file)
+        self._logger = get_logger(name)
         self._logger.setLevel(logging.DEBUG if verbose else logging.INFO)
-        self._logger.propagate = False
-        self._logger.addHandler(self._handler)
+        self._logger.capacity = QUEUE_LINES
+        self._logger.lines = lines
         self._writer.start()
 
     def close(self) -> None:
         """Write what is queued, and let go of the file."""
-        self._logger.removeHandler(self._handler)
+        self._logger.lines = None
         self._writer.stop()
 
 
@@ -66,23 +66,6 @@ class _OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         return one_line(super().formatMessage(record))
-
-
-class _Lines(logging.handlers.QueueHandler):
-    """Takes a line in; formats nothing, waits for nobody, and drops it if too many wait."""
-
-    def __init__(self, lines: queue.SimpleQueue[logging.LogRecord]) -> None:
-        super().__init__(lines)
-        self._lines = lines
-
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """As it is: what is logged are numbers and texts, which do not change."""
-        return record
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Let the writer find it."""
-        if self._lines.qsize() < QUEUE_LINES:
-            self._lines.put_nowait(record)
 
 
 class _File(logging.handlers.RotatingFileHandler):
@@ -105,16 +88,19 @@ class _File(logging.handlers.RotatingFileHandler):
 class _Writer(threading.Thread):
     """Writes what has come in, every `WRITE_EVERY_S`."""
 
-    def __init__(self, lines: queue.SimpleQueue[logging.LogRecord], file: _File) -> None:
+    def __init__(self, logger_name: str, lines: SimpleQueue[Line], file: _File) -> None:
         super().__init__(name="log")
+        self._logger_name = logger_name
         self._lines = lines
         self._file = file
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Until `stop`."""
-        while not self._stopping.wait(WRITE_EVERY_S):
+        pause_s = FIRST_WRITE_S
+        while not self._stopping.wait(pause_s):
             self._write()
+            pause_s = min(WRITE_EVERY_S, 2 * pause_s)
         self._write()
 
     def stop(self) -> None:
@@ -126,4 +112,12 @@ class _Writer(threading.Thread):
     def _write(self) -> None:
         waiting = [self._lines.get_nowait() for _ in range(self._lines.qsize())]
         if waiting:
-            self._file.write(waiting)
+            self._file.write([self._record(line) for line in waiting])
+
+    def _record(self, line: Line) -> logging.LogRecord:
+        record = logging.LogRecord(
+            self._logger_name, line.level, "", 0, line.text, line.arguments, line.fault
+        )
+        record.created = line.said_at
+        record.msecs = int(line.said_at % 1 * 1000)
+        return record

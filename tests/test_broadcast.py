@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from broadcasting.broadcast import DRAIN_S, END_REPEAT_S, Broadcast
 from broadcasting.history import Sent
+from broadcasting.reception import MOST_REPORT_S, REPORT_SPACING_S
 from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from message import (
@@ -378,6 +379,34 @@ def test_a_report_is_answered_with_the_status() -> None:
         title=TRACK.title,
         artist=None,
     )
+
+
+def test_every_answer_tells_what_is_so_now() -> None:
+    server = Server(Settings(max_clients=300))
+    session = server.join().session
+    first = only(Status, server.say(report(session)))
+    server.wait(2)
+    for number in range(200):
+        server.join(("198.51.100.9", 10_000 + number))
+    second = only(Status, server.say(report(session)))
+    assert (first.listeners, first.report_s, first.position_s) == (1, 1.0, 0.0)
+    assert (second.listeners, second.position_s) == (201, 2.0)
+    assert second.report_s == pytest.approx(201 * REPORT_SPACING_S)
+    assert second.server_clock_us - first.server_clock_us == 2_000_000
+
+
+def test_a_listener_may_be_silent_for_longer_when_it_was_asked_to_report_seldom() -> None:
+    server = Server(Settings(max_clients=1000))
+    sessions = {}
+    for number in range(1000):
+        address = ("198.51.100.9", 10_000 + number)
+        sessions[address] = server.join(address).session
+    asked_s = only(Status, server.say(report(sessions[address]), address)).report_s
+    assert asked_s == MOST_REPORT_S
+    server.wait(2 * asked_s)
+    assert len(server.addresses()) == 1000
+    server.wait(asked_s)
+    assert server.addresses() == ()
 
 
 @pytest.mark.parametrize(("address", "mine"), [(HERE, False), (THERE, True), (THERE, False)])

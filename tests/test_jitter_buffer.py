@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listening.jitter_buffer import (
+    HAND_OUT_S,
     MAX_CAPACITY,
     MAX_GIVEN_UP,
     MAX_MESSAGE_US,
@@ -32,6 +33,7 @@ from message import Message, Type
 STEP_US = 15_625
 STEP_S = 1 / 64
 BUFFER_S = 8 * STEP_S
+LEAD_S = 0.25
 
 IN_TIME, DUPLICATE, LATE, OVERFLOW = Arrival
 
@@ -143,6 +145,73 @@ def waiting(speed: float = 1.0) -> Player:
     player.wait(100)
     assert player.shape == list(range(8))
     return player
+
+
+# Who takes, and when.
+
+
+class Sleeper:
+    """An owner that takes when it is worth while, or due, and not at each arrival."""
+
+    def __init__(self, *, strict: bool, speed: float = 1.0) -> None:
+        self.speed = speed
+        self.buffer = JitterBuffer(
+            0, 0, Statistics(), buffer_s=1.0, speed=speed, lead_s=LEAD_S, strict=strict
+        )
+        self.taken_at: list[float] = []
+        self.played_at: dict[int, float] = {}
+
+    def look(self, now: float) -> None:
+        due = self.buffer.next_due()
+        if self.buffer.is_ready(now) or (due is not None and due <= now):
+            for item in self.buffer.take(now):
+                if isinstance(item, Ready):
+                    self.played_at[item.message.sequence] = now
+            self.taken_at.append(now)
+
+    def stream(self, messages: int) -> None:
+        """A second of audio comes at once, the rest when it is due."""
+        for sequence in range(messages):
+            now = max(0, sequence - 64) * STEP_S / self.speed
+            self.look(now)
+            self.buffer.insert(audio(sequence), STEP_US, now)
+            self.look(now)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("speed", [1.0, 100.0])
+def test_a_steady_stream_is_taken_a_few_times_a_second(strict: bool, speed: float) -> None:
+    owner = Sleeper(strict=strict, speed=speed)
+    owner.stream(704)
+    assert len(owner.taken_at) <= 1 + 640 * STEP_S / HAND_OUT_S
+
+
+def test_all_of_a_steady_stream_is_taken_in_time() -> None:
+    owner = Sleeper(strict=True)
+    owner.stream(704)
+    assert list(owner.played_at) == list(range(len(owner.played_at)))
+    assert all(at <= n * STEP_S - LEAD_S for n, at in owner.played_at.items() if n >= 64)
+
+
+def test_what_waits_to_be_taken_is_due_at_its_deadline_if_nothing_else_arrives() -> None:
+    owner = Sleeper(strict=True)
+    for step in range(64):
+        owner.buffer.insert(audio(step), STEP_US, 0.0)
+    owner.look(0.0)
+    owner.buffer.insert(audio(64), STEP_US, STEP_S)
+    assert not owner.buffer.is_ready(STEP_S)
+    assert owner.buffer.next_due() == 64 * STEP_S - LEAD_S
+
+
+def test_the_end_is_not_waited_for() -> None:
+    owner = Sleeper(strict=True)
+    for step in range(65):
+        owner.buffer.insert(audio(step), STEP_US, 0.0)
+        owner.look(0.0)
+    assert len(owner.played_at) == 64
+    owner.buffer.end(64, 65 * STEP_US, 0.0)
+    owner.look(0.0)
+    assert len(owner.played_at) == 65
 
 
 # The start.

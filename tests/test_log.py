@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,10 @@ import pytest
 
 from shell import log as shell_log
 from shell.log import LogError, LogFile
+from wire.log import get_logger
 
 NAME = "of a test"
-log = logging.getLogger(NAME)
+log = get_logger(NAME)
 
 
 @contextmanager

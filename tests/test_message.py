@@ -100,15 +100,15 @@ ACCEPT_DATA = (
 STATUS_FIELDS: dict[str, object] = {
     "clock_us": 1,
     "server_clock_us": 2,
+    "position_s": 4.5,
     "listeners": 3,
     "report_s": 3.5,
-    "position_s": 4.5,
     "track": 5,
     "title": "Title",
     "artist": "Artist",
 }
 STATUS_DATA = (
-    b'{"clock_us":1,"server_clock_us":2,"listeners":3,"report_s":3.5,"position_s":4.5,"track":5,'
+    b'{"clock_us":1,"server_clock_us":2,"position_s":4.5,"listeners":3,"report_s":3.5,"track":5,'
     b'"title":"Title","artist":"Artist"}'
 )
 

@@ -19,6 +19,7 @@ from listening.session import (
     PAUSE_GROWTH,
     PAUSE_JITTER,
     REFUSALS,
+    REPORT_EARLY_S,
     REPORT_S,
     TRANSITIONS,
     VERSION_PATIENCE_S,
@@ -540,6 +541,20 @@ def test_reports_go_as_seldom_as_the_server_asks_and_not_all_at_one_time() -> No
     pauses = [b - a for a, b in itertools.pairwise(client.times(Report)[1:])]
     assert all(10.0 <= pause <= 20.0 for pause in pauses)
     assert max(pauses) - min(pauses) > 1.0
+
+
+def test_a_report_that_is_almost_due_goes_with_the_audio_that_comes() -> None:
+    client = listening()
+    client.wait(0)
+    (first,) = client.times(Report)
+    client.wait(REPORT_S - 1.5 * REPORT_EARLY_S)
+    client.session.heard(client.now)
+    client.wait(0)
+    assert client.times(Report) == [first]
+    client.wait(REPORT_EARLY_S)
+    client.session.heard(client.now)
+    client.wait(0)
+    assert client.times(Report) == [first, pytest.approx(first + REPORT_S - REPORT_EARLY_S / 2)]
 
 
 def test_no_server_can_keep_a_listener_from_reporting() -> None:

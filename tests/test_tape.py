@@ -1,5 +1,7 @@
 """The arithmetic of the tape, in virtual time."""
 
+import math
+
 import pytest
 
 from listening.outputs import tape
@@ -108,10 +110,16 @@ def test_tape_is_kept_for_a_device_that_lags() -> None:
     assert one.disposable_frames(now=50.0 + tape.KEPT_BEHIND_S + 2) == 2000
 
 
+LOOK_S = 4 * 0.0784
+
+
 def read_steadily(one: Tape, from_s: float, to_s: float, drift: float) -> None:
-    """A device that reads 80 ms ahead, in bursts of 75 ms, seen in steps of 370 frames."""
-    for look in range(round(from_s * 40), round(to_s * 40)):
-        now = look / 40
+    """A device that reads 80 ms ahead, in bursts of 75 ms, seen in steps of 370 frames.
+
+    It is looked at as often as the player wakes up: after every fourth message of 78 ms.
+    """
+    for look in range(math.ceil(from_s / LOOK_S), math.ceil(to_s / LOOK_S)):
+        now = look * LOOK_S
         read_frames = (now * (1 + drift) // 0.075) * 75 + 80
         one.observe(round(read_frames // 370) * 370, 50.0 + now)
 

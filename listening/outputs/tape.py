@@ -30,12 +30,12 @@ LATE_FOR_S = 1.0
 SETTLING_S = 1.0
 """After a start devices fill their buffers at once (200 ms were measured): no drift is seen yet."""
 
-LONGEST_LOOK_S = 0.3
+LONGEST_LOOK_S = 0.5
 """An observation that is later than this after the one before says too little."""
 
 SMOOTHING = 1 / 64
-"""Weight of one observation. They come 5 times a second and scatter by 40 ms, for devices read in
-bursts. With PulseAudio, which did not drift, the mean of 64 was seen to stray by up to 9 ms."""
+"""Weight of one observation. They come up to 3 times a second and scatter by 90 ms, for the device
+may have passed the place at any time between two looks: the mean of 64 strays by about 10 ms."""
 
 BASELINE_OBSERVATIONS = 64
 """The mean of so many says where the device reads when it has not drifted yet."""

@@ -1,0 +1,53 @@
+"""Answers to REPORTs: alike for all listeners but for three numbers.
+
+What stands behind those is encoded once for each change, for encoding costs more than all else
+that an answer takes.
+"""
+
+from __future__ import annotations
+
+from broadcasting.source import Track
+from message import Status, cut_text
+
+_NUMBERS = b'{"clock_us":%d,"server_clock_us":%d,"position_s":%.3f'
+
+
+class StatusWriter:
+    """Writes the STATUS of one stream."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._of: tuple[int, float, Track | None] | None = None
+
+    def write(
+        self,
+        *,
+        clock_us: int,
+        server_clock_us: int,
+        position_s: float,
+        listeners: int,
+        report_s: float,
+        track: Track | None,
+    ) -> bytes:
+        """The data of a STATUS; `clock_us` is the listener's own."""
+        of = (listeners, report_s, track)
+        if of != self._of:
+            self._rest, self._of = _rest(*of), of
+        return _NUMBERS % (clock_us, server_clock_us, position_s) + self._rest
+
+
+def _rest(listeners: int, report_s: float, track: Track | None) -> bytes:
+    whole = Status(
+        clock_us=0,
+        server_clock_us=0,
+        position_s=0.0,
+        listeners=listeners,
+        report_s=report_s,
+        track=track.number if track else 0,
+        title=cut_text(track.title) if track else "",
+        artist=cut_text(track.artist) if track and track.artist else None,
+    )
+    numbers = b'{"clock_us":0,"server_clock_us":0,"position_s":0.0'
+    data = whole.to_message().data
+    assert data.startswith(numbers), data
+    return data[len(numbers) :]
