@@ -1,7 +1,8 @@
 """The wire: every message that server and client exchange, and nothing else.
 
 One datagram is one `Message`: a fixed header of `HEADER_BYTES` and `data`, which is whole MP3
-frames (AUDIO) or a small UTF-8 JSON object (everything else). `docs/wire.md` has the tables.
+frames (AUDIO, REPEAT) or a small UTF-8 JSON object (everything else). `docs/wire.md` has the
+tables.
 
 What comes from the network is only ever unpacked here, field by field, and every fault in it is
 a `MessageError`. Nothing in this module knows a socket, a thread or a clock.
@@ -20,6 +21,8 @@ import types
 import typing
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+from wire.ranges import ranges_in
 
 MAGIC = b"\xb5\x3a"
 VERSION = 1
@@ -48,6 +51,17 @@ Token = Annotated[str, re.compile(r"[0-9A-Za-z_.-]{0,32}")]
 # Words for people: no control character that a terminal would obey, no half of a surrogate pair,
 # which JSON can escape but UTF-8 cannot carry. Not `isprintable`: it differs between Pythons.
 Text = Annotated[str, re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{0,{MAX_TEXT}}}")]
+
+# Numbers and ranges of numbers, each below 10**16. Twice as many would fit a datagram, and a
+# hundred ranges are more than a listener can still wait for.
+MAX_RANGES_TEXT = 1000
+Ranges = Annotated[
+    str,
+    re.compile(
+        rf"(?=.{{1,{MAX_RANGES_TEXT}}}\Z)[0-9]{{1,16}}(?:-[0-9]{{1,16}})?"
+        r"(?:,[0-9]{1,16}(?:-[0-9]{1,16})?)*"
+    ),
+]
 
 # A number that is divided by, or waited for: not 0, and not so near that a quotient is infinite.
 Positive = Annotated[float, 0.001]
@@ -80,7 +94,11 @@ class Type(enum.IntEnum):
     GOODBYE = 9
     REQUEST = 10
     PARITY = 11
+    REPEAT = 12
 
+
+AUDIO_TYPES = frozenset((Type.AUDIO, Type.REPEAT))
+"""What holds audio: an AUDIO message as it was first sent, and the same again on request."""
 
 TYPE_NAMES = {int(one): one.name for one in Type}
 """For the log. To ask an enumeration takes ten times as long."""
@@ -145,7 +163,13 @@ class Message(NamedTuple):
         return cls(sequence, type_, data, stream, media_time_us, track, skip, discard)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+def repeat_of(datagram: bytes) -> bytes:
+    """The REPEAT of an AUDIO message that was packed: all but the type is the same."""
+    at = _INVARIANT.size - 1
+    return datagram[:at] + bytes((Type.REPEAT,)) + datagram[at + 1 :]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Control:
     """The content of a control message: a flat JSON object with checked fields.
 
@@ -183,7 +207,7 @@ class Control:
         return cls(**values)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Connect(Control):
     """I want to listen. `nonce` names this run of the client, `cookie` proves its address."""
 
@@ -192,7 +216,7 @@ class Connect(Control):
     cookie: Token = ""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Challenge(Control):
     """Say it again with this cookie, and I know that you are where you say."""
 
@@ -201,7 +225,7 @@ class Challenge(Control):
     cookie: Token
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accept(Control):
     """You are registered. The header's stream id names this run of the server."""
 
@@ -223,9 +247,11 @@ class Accept(Control):
     frame_rate_hz: int
     channels: int
     bit_rate_bps: int | None
+    interval_s: float = 0.0
+    """AUDIO is sent together so often; 0: each message when it is due."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reject(Control):
     """No. `reason` is full, version, key, closing, or session (that one is not known here).
 
@@ -238,7 +264,7 @@ class Reject(Control):
     echo: Token = ""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Report(Control):
     """What a listener has; keeps it registered. Names as in the statistics."""
 
@@ -265,7 +291,7 @@ class Report(Control):
     concealed_s: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Status(Control):
     """The answer to a REPORT."""
 
@@ -281,7 +307,7 @@ class Status(Control):
     artist: Text | None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class End(Control):
     """Nothing follows `last_sequence` (None: nothing was sent). The header has the end's time."""
 
@@ -290,11 +316,28 @@ class End(Control):
     reason: Token
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Goodbye(Report):
     """I leave, with these final figures. The server answers with a GOODBYE of the session."""
 
     TYPE: ClassVar = Type.GOODBYE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Request(Control):
+    """These AUDIO messages did not come: send them again, to me alone."""
+
+    TYPE: ClassVar = Type.REQUEST
+    session: Token
+    missing: Ranges
+    """Sequences, as in `17-19,25`."""
+
+    def ranges(self) -> list[range]:
+        """What is missing, ascending and apart; MessageError if it is not."""
+        try:
+            return ranges_in(self.missing)
+        except ValueError as error:
+            raise MessageError(str(error)) from error
 
 
 @functools.lru_cache(maxsize=16)
@@ -340,7 +383,17 @@ def _kind(hint: Any) -> _Kind:
 
 _FIELDS: dict[type[Control], dict[str, tuple[tuple[_Kind, ...], Any]]] = {
     content: _kinds(content)
-    for content in (Connect, Challenge, Accept, Reject, Report, Status, End, Goodbye)
+    for content in (
+        Connect,
+        Challenge,
+        Accept,
+        Reject,
+        Report,
+        Status,
+        End,
+        Goodbye,
+        Request,
+    )
 }
 
 

@@ -21,10 +21,11 @@ from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
-from broadcasting.history import Sent
+from broadcasting.registry import Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import Segment, SourceError, Track, probe, read_segments
+from broadcasting.turns import Turn
 from message import HEADER_BYTES
 from shell.arguments import WRONG_USAGE
 from shell.live import LiveLine, complain, human_stream, print_table
@@ -41,7 +42,7 @@ FAILED = 1
 PATIENCE_S = 0.02
 """How long a full socket buffer is waited for: far less than the time between two segments."""
 
-READ_AHEAD_S = 0.005
+READ_AHEAD_S = 0.003
 """Nothing is read from the files this shortly before a deadline: a frame takes 0.1 ms, the rest
 is for a busy disk."""
 
@@ -148,34 +149,47 @@ class Server:
     # The broadcaster thread.
 
     def _send(self) -> None:
+        changes: list[Change] = []
         while not self._abort:
             now = time.monotonic()
             with self._meeting:
                 self.broadcast.on_due(now)
-                sent = self.broadcast.messages_to_broadcast(now)
-                changes = self.broadcast.take_changes()
+                changes += self.broadcast.take_changes()
+                turn = self.broadcast.take_turn(now)
                 answers = self.broadcast.datagrams_to_send(now)
                 finished = self.broadcast.finished(now)
                 wants_segment = self.broadcast.wants_segment
                 due = self.broadcast.next_due()
-            for change in changes:
-                (self._fanout.join if change.joined else self._fanout.leave)(change.address)
-            if sent:
-                self._send_to_all(sent)
+            if turn is not None:
+                if turn.is_first:
+                    self._apply(changes)
+                    changes = []
+                self._send_to_part(turn)
             self._answer(answers)
             if finished:
                 return
             if not (wants_segment and self._read_ahead()):
                 self._alarm.wait(None if due is None else due - time.monotonic())
 
-    def _send_to_all(self, sent: Sequence[Sent]) -> None:
-        began = time.monotonic()
-        missed = self._fanout.broadcast([one.datagram for one in sent], began + PATIENCE_S)
-        listeners = len(self._fanout)
+    def _apply(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            (self._fanout.join if change.joined else self._fanout.leave)(change.address)
+
+    def _send_to_part(self, turn: Turn) -> None:
+        outcome = self._fanout.broadcast(
+            [sent.datagram for sent in turn.messages],
+            time.monotonic() + PATIENCE_S,
+            turn.part,
+            turn.parts,
+        )
+        done_at = time.monotonic()
         with self._meeting:
-            self.broadcast.account(sent, began, listeners, missed)
-        for one in sent:
-            log.info("sent AUDIO %d, %d bytes, to %d", one.sequence, len(one.datagram), listeners)
+            self.broadcast.account(turn, done_at, outcome.listeners, outcome.missed)
+        if not turn.is_last:
+            return
+        for sent in turn.messages:
+            size = len(sent.datagram)
+            log.info("sent AUDIO %d, %d bytes, to %d", sent.sequence, size, len(self._fanout))
 
     def _read_ahead(self) -> bool:
         """Read what should lie ready, as long as no deadline is near; whether there was time."""
@@ -263,7 +277,8 @@ def _serve(
         ),
         stream_id=secrets.randbits(32),
         secret=secrets.token_bytes(32),
-        token=lambda: secrets.token_hex(16),
+        # 96 bits that nobody can guess, and short: every request for repair carries it.
+        token=lambda: secrets.token_urlsafe(12),
     )
 
     def skipped(fault: SourceError) -> None:

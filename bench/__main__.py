@@ -21,6 +21,7 @@ from pathlib import Path
 
 from bench import (
     client_cpu,
+    client_path,
     fanout_cost,
     first_sound,
     imports,
@@ -37,6 +38,7 @@ from bench.workshop import QUICK, Effort, Workshop
 FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "imports": imports.measure,
     "first-sound": first_sound.measure,
+    "client-path": client_path.measure,
     "fan-out": fanout_cost.measure,
     "server-cpu": server_cpu.measure,
     "pacing": pacing.measure,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from broadcasting.history import Sent
 from broadcasting.reception import Departed, Reception
 from broadcasting.registry import Change
 from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from broadcasting.statistics import Lateness, ServerStatistics
 from broadcasting.stream import Stream
+from broadcasting.turns import Turn, Turns
 from message import HEADER_BYTES, End, cut_text
 from wire.address import Address
 from wire.log import get_logger
@@ -56,7 +56,7 @@ class Broadcast:
     def __init__(
         self, settings: Settings, *, stream_id: int, secret: bytes, token: Callable[[], str]
     ) -> None:
-        """`token` gives a fresh unguessable session token at each call, in hexadecimal."""
+        """`token` gives a fresh session token that nobody can guess, at each call."""
         self.settings = settings
         self.statistics = ServerStatistics()
         self.lateness = Lateness()
@@ -70,6 +70,7 @@ class Broadcast:
             settings, self._stream, self.statistics, secret=secret, token=token
         )
         self._registry = self._reception.registry
+        self._turns = Turns()
         self._end: End | None = None
         self._end_due = 0.0
         self._drained_at = 0.0
@@ -105,11 +106,19 @@ class Broadcast:
         """What has to go to one listener each, since the last call."""
         return self._reception.datagrams_to_send(now)
 
-    def messages_to_broadcast(self, now: float) -> list[Sent]:
-        """What has to go to every one of `addresses` now."""
-        sent = self._stream.take_due(now)
-        self.statistics.messages += len(sent)
-        return sent
+    def take_turn(self, now: float) -> Turn | None:
+        """What has to go to a part of the listeners now.
+
+        To those who were registered when the first turn of its pass was taken, for which
+        `take_changes` is called just before this.
+        """
+        if not self._turns.under_way:
+            sent = self._stream.take_due(now)
+            if sent:
+                self.statistics.messages += len(sent)
+                until = self._stream.next_due()
+                self._turns.begin(sent, len(self._registry), now, until)
+        return self._turns.take(now)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -129,10 +138,11 @@ class Broadcast:
 
     def next_due(self) -> float | None:
         """When `on_due` wants to be called next; None while only a datagram can change that."""
-        times = [self._reception.next_due(), self._stream.next_due()]
+        times = [self._reception.next_due()]
+        times.append(self._turns.next_due() if self._turns.under_way else self._stream.next_due())
         if self._end is not None:
             times += [self._end_due, self._drained_at]
-        elif self._stream.ended or self._is_ready:
+        elif self._is_over or self._is_ready:
             times.append(0.0)
         return min((t for t in times if t is not None), default=None)
 
@@ -140,7 +150,7 @@ class Broadcast:
         """Do what time asks for: start, expire, end."""
         self._reception.expire(now)
         self._start_if_ready(now)
-        if self._end is None and self._stream.ended:
+        if self._end is None and self._is_over:
             self._close("finished", now)
         if self._end is not None and now >= self._end_due:
             self._send_end(now)
@@ -158,16 +168,17 @@ class Broadcast:
     # What the owner tells and asks.
 
     def account(
-        self, sent: Sequence[Sent], began: float, listeners: int, missed: Sequence[Address]
+        self, turn: Turn, done_at: float, listeners: int, missed: Sequence[Address]
     ) -> None:
-        """The owner began at `began` to send `sent` to `listeners`.
+        """The last of the `listeners` of `turn` was sent its messages at `done_at`.
 
         `missed` names an address for each datagram that the system did not take for it.
         """
-        for one in sent:
-            self.lateness.add(self._stream.lateness_s(one, began))
-            self.statistics.audio_bytes += len(one.datagram) - HEADER_BYTES
-        self.statistics.datagrams += len(sent) * listeners - len(missed)
+        for sent in turn.messages:
+            self.lateness.add(self._stream.lateness_s(sent, done_at) - turn.offset_s)
+            if turn.is_first:
+                self.statistics.audio_bytes += len(sent.datagram) - HEADER_BYTES
+        self.statistics.datagrams += len(turn.messages) * listeners - len(missed)
         self.statistics.unsent += len(missed)
         for address in missed:
             listener = self._registry.at(address)
@@ -210,6 +221,11 @@ class Broadcast:
         return [*self.departed, *present]
 
     # Within.
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether everyone has been sent the last message."""
+        return self._stream.ended and not self._turns.under_way
 
     @property
     def _is_ready(self) -> bool:

@@ -1,11 +1,11 @@
 """What those who joined late are still to be sent of the last second: a queue with a pace.
 
 A thousand who join in the same second ask for a thousand bursts. They are sent first come, first
-served, at no more than `rate_bytes_per_s` and a little at a time, so that no live segment waits
-for them. A burst that would come too late to be played is not begun: `backlog_s` tells the
-admission how long a new one would wait.
+served, at the pace of a bucket of bytes and a little at a time, so that no live segment waits for
+them. A burst that would come too late to be played is not begun: `backlog_s` tells the admission
+how long a new one would wait.
 
-Pure: `now` is monotonic, in seconds. A token bucket (RFC 2697, section 3) sets the pace.
+Pure: `now` is monotonic, in seconds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from broadcasting.history import Sent
+from broadcasting.token_bucket import TokenBucket
 from wire.address import Address
 
 BUCKET_S = 0.02
@@ -24,12 +25,11 @@ default rate, short beside the time between two segments."""
 class CatchUp:
     """The bursts that are on their way."""
 
-    def __init__(self, rate_bytes_per_s: float) -> None:
-        self._rate = rate_bytes_per_s
+    def __init__(self, bucket: TokenBucket) -> None:
+        """`bucket` holds bytes, and others may spend of it, too."""
+        self._bucket = bucket
         self._queue: deque[tuple[Address, deque[Sent]]] = deque()
         self._queued_bytes = 0
-        self._tokens = self._most = rate_bytes_per_s * BUCKET_S
-        self._filled_at: float | None = None
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -37,7 +37,7 @@ class CatchUp:
     @property
     def backlog_s(self) -> float:
         """How long a burst that is added now would wait for its turn."""
-        return self._queued_bytes / self._rate
+        return self._queued_bytes / self._bucket.rate
 
     def add(self, address: Address, burst: Sequence[Sent]) -> None:
         """Send `burst` to `address` when its turn has come."""
@@ -47,15 +47,15 @@ class CatchUp:
 
     def take(self, now: float) -> list[tuple[bytes, Address]]:
         """What may go now."""
-        self._fill(now)
+        self._bucket.fill(now)
         taken = []
-        while self._queue and self._tokens > 0:
+        while self._queue and self._bucket.tokens > 0:
             address, burst = self._queue[0]
             datagram = burst.popleft().datagram
             if not burst:
                 self._queue.popleft()
             taken.append((datagram, address))
-            self._tokens -= len(datagram)
+            self._bucket.spend(len(datagram))
             self._queued_bytes -= len(datagram)
         return taken
 
@@ -71,13 +71,5 @@ class CatchUp:
         """When `take` has something again; None if nothing is queued."""
         if not self._queue:
             return None
-        if self._filled_at is None:
-            return float("-inf")
         # A tenth of the bucket is worth waking up for; a token is not.
-        return self._filled_at + max(0.0, self._most / 10 - self._tokens) / self._rate
-
-    def _fill(self, now: float) -> None:
-        if self._filled_at is not None:
-            gained = (now - self._filled_at) * self._rate
-            self._tokens = min(self._most, self._tokens + gained)
-        self._filled_at = now
+        return self._bucket.holds_at(self._bucket.depth / 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from broadcasting.broadcast import BroadcastSnapshot
 from broadcasting.reception import Departed
+from broadcasting.statistics import ServerStatistics
 from shell.text import clock, milliseconds
 from wire.address import address_text
 
@@ -34,6 +35,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         ("messages", str(count.messages), f"{count.audio_bytes:,} bytes of MP3"),
         ("datagrams sent", str(count.datagrams), "audio, to all listeners together"),
         ("not sent", str(count.unsent), "the system would not take them"),
+        ("repeated", str(count.repeated), _repeats(count)),
         ("listeners", str(count.accepted), f"at most {count.listeners_peak} at one time"),
         ("refused", str(count.rejected.total()), refused),
         ("silent", str(count.expired), "lost their slot"),
@@ -46,6 +48,18 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
             f" worst {milliseconds(end.lateness_max_ms)}",
         ),
     ]
+
+
+def _repeats(count: ServerStatistics) -> str:
+    """How requests went."""
+    if not count.requests + count.requests_refused:
+        return ""
+    rest = f"for {count.requests} requests"
+    if count.repeats_refused:
+        rest += f"; {count.repeats_refused} beyond the budget"
+    if count.requests_refused:
+        rest += f"; {count.requests_refused} requests refused"
+    return rest
 
 
 def listener_text(one: Departed) -> str:

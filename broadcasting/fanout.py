@@ -12,6 +12,7 @@ be called from any thread; everything else is the broadcaster thread's alone.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import select
 import socket
 import sys
@@ -81,6 +82,15 @@ def _train(together: Sequence[bytes]) -> Train:
     return Train(payload, longest, len(together))
 
 
+class Outcome(NamedTuple):
+    """What became of a broadcast."""
+
+    listeners: int
+    """To so many it went."""
+    missed: Sequence[Address]
+    """An address for each datagram that the system did not take for it."""
+
+
 class Line(Protocol):
     """How the listeners of one socket are reached."""
 
@@ -92,8 +102,8 @@ class Line(Protocol):
     def leave(self, address: Address) -> None:
         """Send to `address` no more."""
 
-    def send(self, train: Train, give_up_at: float) -> list[Address]:
-        """Send to everyone; an address for each datagram that could not be sent to it."""
+    def send(self, train: Train, slots: range, give_up_at: float) -> list[Address]:
+        """Send to those in `slots`; an address for each datagram that was not taken for it."""
 
 
 class Loop:
@@ -114,9 +124,10 @@ class Loop:
         """Send to `address` no more."""
         del self._addresses[address]
 
-    def send(self, train: Train, give_up_at: float) -> list[Address]:
-        """Send to everyone; an address for each datagram that could not be sent to it."""
-        return _missed(self._sock, train, self._addresses, give_up_at)
+    def send(self, train: Train, slots: range, give_up_at: float) -> list[Address]:
+        """Send to those in `slots`; an address for each datagram that was not taken for it."""
+        addresses = list(itertools.islice(self._addresses, slots.start, slots.stop))
+        return _missed(self._sock, train, addresses, give_up_at)
 
 
 class Batch:
@@ -138,17 +149,18 @@ class Batch:
         """Send to `address` no more."""
         self._sender.leave(address)
 
-    def send(self, train: Train, give_up_at: float) -> list[Address]:
-        """Send to everyone; an address for each datagram that could not be sent to it."""
-        if train.datagrams == 1 and len(self._sender) <= FEW_LISTENERS:
-            return _missed(self._sock, train, self._sender.addresses, give_up_at)
+    def send(self, train: Train, slots: range, give_up_at: float) -> list[Address]:
+        """Send to those in `slots`; an address for each datagram that was not taken for it."""
+        if train.datagrams == 1 and len(slots) <= FEW_LISTENERS:
+            addresses = self._sender.addresses[slots.start : slots.stop]
+            return _missed(self._sock, train, addresses, give_up_at)
         if train.datagrams == 1:
-            return self._sender.send(train.payload, 0, give_up_at)
+            return self._sender.send(train.payload, 0, slots, give_up_at)
         if not self._segments:
-            missed = [self._sender.send(one, 0, give_up_at) for one in train.cut()]
+            missed = [self._sender.send(one, 0, slots, give_up_at) for one in train.cut()]
             return [address for addresses in missed for address in addresses]
         # Some devices cannot cut, and some paths are too narrow: those get them one by one.
-        refused = self._sender.send(train.payload, train.segment_bytes, give_up_at)
+        refused = self._sender.send(train.payload, train.segment_bytes, slots, give_up_at)
         return _missed(self._sock, train, refused, give_up_at)
 
 
@@ -178,17 +190,23 @@ class Fanout:
         """Broadcast to `address` no more."""
         self._lines[len(address)].leave(address)
 
-    def broadcast(self, datagrams: Sequence[bytes], give_up_at: float) -> list[Address]:
-        """Send `datagrams` to everyone; an address for each that could not be sent to it.
+    def broadcast(
+        self, datagrams: Sequence[bytes], give_up_at: float, part: int = 0, parts: int = 1
+    ) -> Outcome:
+        """Send `datagrams` to everyone, or to one of `parts` equal parts of the listeners.
 
         A socket whose buffer is full is waited for until `give_up_at` (monotonic).
         """
+        slots = {
+            length: range(len(line) * part // parts, len(line) * (part + 1) // parts)
+            for length, line in self._lines.items()
+        }
         missed: list[Address] = []
         for train in trains(datagrams):
             self._may_fragment(train.segment_bytes + IP_AND_UDP_BYTES > self._mtu_bytes)
-            for line in self._lines.values():
-                missed += line.send(train, give_up_at)
-        return missed
+            for length, line in self._lines.items():
+                missed += line.send(train, slots[length], give_up_at)
+        return Outcome(sum(map(len, slots.values())), missed)
 
     def _may_fragment(self, wanted: bool) -> None:
         """A frame that alone is longer than the MTU still goes; nothing else is fragmented."""

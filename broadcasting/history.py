@@ -1,7 +1,7 @@
-"""What was sent lately, for those who join late: a ring bounded in time and in bytes.
+"""What was sent lately, for those who join late or miss some: a ring bounded in time and in bytes.
 
-Messages come in order of sequence. The oldest leave when a newer one makes the ring longer than
-`span_s` of media, or heavier than `MAX_BYTES`.
+Messages come in order of sequence, without a gap. The oldest leave when a newer one makes the ring
+longer than `span_s` of media, or heavier than `MAX_BYTES`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class History:
     def __init__(self, span_s: float) -> None:
         self._span_us = round(span_s * 1e6)
         self._ring: deque[Sent] = deque()
-        self._bytes = 0
+        self.bytes = 0
+        """Of what is kept."""
+        self.bytes_ever = 0
+        """Of all that was ever added."""
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -36,11 +39,24 @@ class History:
     def append(self, sent: Sent) -> None:
         """Keep `sent`, the newest, and let go of what is too old."""
         self._ring.append(sent)
-        self._bytes += len(sent.datagram)
+        self.bytes += len(sent.datagram)
+        self.bytes_ever += len(sent.datagram)
         while (
-            self._bytes > MAX_BYTES or self._ring[0].end_time_us < sent.end_time_us - self._span_us
+            self.bytes > MAX_BYTES or self._ring[0].end_time_us < sent.end_time_us - self._span_us
         ):
-            self._bytes -= len(self._ring.popleft().datagram)
+            self.bytes -= len(self._ring.popleft().datagram)
+
+    @property
+    def sequences(self) -> range:
+        """Of what is kept."""
+        return (
+            range(self._ring[0].sequence, self._ring[-1].sequence + 1) if self._ring else range(0)
+        )
+
+    def at(self, sequence: int) -> Sent:
+        """The message with this sequence, which is one of `sequences`."""
+        # A deque finds what is in its middle by steps of 64: there are a few, at most.
+        return self._ring[sequence - self._ring[0].sequence]
 
     def since(self, media_time_us: int) -> list[Sent]:
         """What reaches beyond `media_time_us`, oldest first."""

@@ -1,4 +1,4 @@
-"""Control messages on their way to one listener each: numbered, packed, logged.
+"""Messages on their way to one listener each: numbered, packed, logged.
 
 Filled by whoever takes messages or watches the time; emptied by the owner, who sends.
 """
@@ -11,6 +11,8 @@ from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
 from wire.log import get_logger
 
+_OFTEN = frozenset((Type.STATUS, Type.REPEAT))
+
 log = get_logger("server")
 
 
@@ -19,7 +21,7 @@ class Outbox:
 
     def __init__(self, stream_id: int) -> None:
         self.detailed = True
-        """Whether REPORTs' answers are logged one by one: while listeners are few."""
+        """Whether answers to REPORT and REQUEST are logged one by one: while listeners are few."""
         self._stream_id = stream_id
         self._sequence = 0
         self._datagrams: list[tuple[bytes, Address]] = []
@@ -41,21 +43,27 @@ class Outbox:
 
     def put(self, message: Message, address: Address) -> None:
         """Send `message` as it is."""
-        datagram = message.pack()
-        self._datagrams.append((datagram, address))
-        log.log(
-            logging.DEBUG if message.type == Type.STATUS and not self.detailed else logging.INFO,
-            "sent %s %d, %d bytes, to %s",
-            TYPE_NAMES[message.type],
-            message.sequence,
-            len(datagram),
-            address_text(address),
-        )
+        self._put(message.type, message.sequence, message.pack(), address)
+
+    def repeat(self, sequence: int, datagram: bytes, address: Address) -> None:
+        """Send the REPEAT of an AUDIO message, packed already."""
+        self._put(Type.REPEAT, sequence, datagram, address)
 
     def take(self) -> list[tuple[bytes, Address]]:
         """What was put in since the last call."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
+
+    def _put(self, type_: int, sequence: int, datagram: bytes, address: Address) -> None:
+        self._datagrams.append((datagram, address))
+        log.log(
+            logging.DEBUG if type_ in _OFTEN and not self.detailed else logging.INFO,
+            "sent %s %d, %d bytes, to %s",
+            TYPE_NAMES[type_],
+            sequence,
+            len(datagram),
+            address_text(address),
+        )
 
     def _numbered(self, content: Control, media_time_us: int = 0) -> Message:
         message = content.to_message(

@@ -1,4 +1,4 @@
-"""Messages of listeners in, answers out: admission, keep-alive, goodbye.
+"""Messages of listeners in, answers out: admission, keep-alive, repair, goodbye.
 
 A datagram that is at fault is counted and dropped; nothing that a peer sends raises out of
 `receive_datagram`. The handshake makes no state for an address that has not proved itself
@@ -13,15 +13,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from broadcasting.catch_up import CatchUp
+from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.outbox import Outbox
 from broadcasting.registry import Listener, Registry
+from broadcasting.retransmission import Retransmission
 from broadcasting.settings import Settings
 from broadcasting.statistics import ServerStatistics
 from broadcasting.status import StatusWriter
 from broadcasting.stream import Stream
+from broadcasting.token_bucket import TokenBucket
 from message import (
+    HEADER_BYTES,
     TYPE_NAMES,
     Accept,
     Challenge,
@@ -32,9 +35,11 @@ from message import (
     MessageError,
     Reject,
     Report,
+    Request,
     Type,
     VersionError,
     cut_text,
+    repeat_of,
 )
 from wire.address import Address, address_text
 from wire.log import get_logger
@@ -51,7 +56,7 @@ REPORTS_IN_TIMEOUT = 5
 """From one REPORT of a listener to its next, while they are few, or so many in --timeout."""
 
 LOGGED_LISTENERS = 64
-"""With more listeners than this, REPORTs and their answers are logged with -v only."""
+"""With more listeners than this, REPORTs, REQUESTs and their answers are logged with -v only."""
 
 BURST_PATIENCE_S = 0.5
 """A burst that would wait longer for its turn is not begun: it would come too late to be played.
@@ -59,6 +64,8 @@ Who joins then begins with the next segment, and sounds when its buffer is full.
 
 MAX_DEPARTED = 10_000
 """Final figures kept of listeners that left, the newest: a bound, for a server that runs on."""
+
+_OFTEN = frozenset((Type.REPORT, Type.REQUEST))
 
 Leaving = Literal["goodbye", "silent", "replaced", "listening"]
 """How a listener went; the last one has not."""
@@ -89,7 +96,7 @@ class Reception:
         secret: bytes,
         token: Callable[[], str],
     ) -> None:
-        """`token` gives a fresh unguessable session token at each call, in hexadecimal."""
+        """`token` gives a fresh session token that nobody can guess, at each call."""
         self.registry = Registry(settings.max_clients, settings.timeout_s)
         self.departed: deque[Departed] = deque(maxlen=MAX_DEPARTED)
         self.closing = False
@@ -100,13 +107,17 @@ class Reception:
         self._statistics = statistics
         self._token = token
         self._cookies = CookieJar(secret)
-        self._catch_up = CatchUp(settings.burst_rate_bytes_per_s)
+        rate = settings.burst_rate_bytes_per_s
+        bucket = TokenBucket(rate, rate * BUCKET_S)
+        self._catch_up = CatchUp(bucket)
+        self._retransmission = Retransmission(stream.history, bucket, statistics)
         self._outbox = Outbox(stream.id)
         self._status = StatusWriter()
         self._takes: dict[int, Callable[[Message, int, Address, float], None]] = {
             Type.CONNECT: self._receive_connect,
             Type.REPORT: self._receive_report,
             Type.GOODBYE: self._receive_goodbye,
+            Type.REQUEST: self._receive_request,
         }
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
@@ -154,6 +165,7 @@ class Reception:
         """`listener` is gone: its slot is free at once, its last figures are kept."""
         self.registry.remove(listener)
         self._catch_up.drop(listener.address)
+        self._retransmission.drop(listener.address)
         departed = Departed(listener.address, listener.joined_at, now, how, listener.report)
         self.departed.append(departed)
         log.info("%s left (%s), %d remain", address_text(listener.address), how, len(self.registry))
@@ -221,6 +233,26 @@ class Reception:
         if message.stream == self._stream.id:
             self._outbox.put(message._replace(stream=0), address)
 
+    def _receive_request(self, message: Message, size: int, address: Address, now: float) -> None:
+        request = Request.from_message(message)
+        listener = self.registry.at(address)
+        if (
+            listener is None
+            or listener.session != request.session
+            or not self._retransmission.may_ask(address, now)
+        ):
+            self._statistics.requests_refused += 1
+            return
+        ranges = request.ranges()
+        self._log_received(message, size, address)
+        self.registry.heard(listener, now)
+        self._statistics.requests += 1
+        rtt_ms = listener.report.rtt_ms if listener.report else None
+        rtt_s = None if rtt_ms is None else rtt_ms / 1e3
+        for sent in self._retransmission.answer(address, ranges, rtt_s, now):
+            self._statistics.repeated_bytes += len(sent.datagram) - HEADER_BYTES
+            self._outbox.repeat(sent.sequence, repeat_of(sent.datagram), address)
+
     def _admit(self, connect: Connect, address: Address, now: float) -> None:
         timely = self._stream.started and self._catch_up.backlog_s <= BURST_PATIENCE_S
         burst = self._stream.burst(now) if timely else []
@@ -270,6 +302,7 @@ class Reception:
             frame_rate_hz=track.frame_rate_hz if track else 0,
             channels=track.channels if track else 0,
             bit_rate_bps=track.bit_rate_bps if track else None,
+            interval_s=self._settings.interval_s or 0.0,
         )
 
     def _refuse(self, reason: str, echo: str, size: int, address: Address) -> None:
@@ -279,7 +312,7 @@ class Reception:
 
     def _log_received(self, message: Message, size: int, address: Address) -> None:
         self._outbox.detailed = len(self.registry) <= LOGGED_LISTENERS
-        often = message.type == Type.REPORT and not self._outbox.detailed
+        often = message.type in _OFTEN and not self._outbox.detailed
         log.log(
             logging.DEBUG if often else logging.INFO,
             "received %s %d, %d bytes, from %s",

@@ -121,8 +121,10 @@ class BatchSender:
         if len(self._addresses) <= (len(self._blocks) - 2) * BATCH:
             self._blocks.pop()
 
-    def send(self, payload: bytes, segment_bytes: int, give_up_at: float) -> list[Address]:
-        """Send `payload` to everyone; those to whom it could not be sent.
+    def send(
+        self, payload: bytes, segment_bytes: int, slots: range, give_up_at: float
+    ) -> list[Address]:
+        """Send `payload` to `addresses[slots]`; those to whom it could not be sent.
 
         The kernel cuts it into datagrams of `segment_bytes`, unless that is 0. While its buffer
         is full it is waited for until `give_up_at` (monotonic); what is left then is not sent.
@@ -131,21 +133,21 @@ class BatchSender:
         self._vector.length = len(payload)
         self._set_segments(segment_bytes)
         failed: list[Address] = []
-        for index, block in enumerate(self._blocks):
-            first = index * BATCH
-            count = min(BATCH, len(self._addresses) - first)
-            failed += [self._addresses[first + i] for i in self._send(block, count, give_up_at)]
+        first = slots.start
+        while first < slots.stop:
+            index, within = divmod(first, BATCH)
+            end = min(BATCH, within + slots.stop - first)
+            refused = self._send(self._blocks[index], within, end, give_up_at)
+            failed += [self._addresses[index * BATCH + slot] for slot in refused]
+            first += end - within
         return failed
 
-    def _send(self, block: _Block, count: int, give_up_at: float) -> list[int]:
-        """Send to the first `count` slots of `block`; the slots that failed."""
+    def _send(self, block: _Block, done: int, end: int, give_up_at: float) -> list[int]:
+        """Send to the slots of `block` from `done` to `end`; those that failed."""
         assert _sendmmsg is not None
         failed: list[int] = []
-        done = 0
-        while done < count:
-            sent = _sendmmsg(
-                self._sock.fileno(), block.address_of(done), count - done, _MSG_DONTWAIT
-            )
+        while done < end:
+            sent = _sendmmsg(self._sock.fileno(), block.address_of(done), end - done, _MSG_DONTWAIT)
             if sent > 0:
                 done += sent
                 continue
@@ -153,7 +155,7 @@ class BatchSender:
             fault = ctypes.get_errno()
             if fault == errno.EAGAIN:
                 if not self._wait_for_room(give_up_at):
-                    return [*failed, *range(done, count)]
+                    return [*failed, *range(done, end)]
             elif fault != errno.EINTR:
                 failed.append(done)
                 done += 1

@@ -52,6 +52,20 @@ class ServerStatistics:
     """AUDIO datagrams handed to the kernel, for all listeners."""
     unsent: int = 0
     """AUDIO datagrams that the kernel would not take (buffer full, no route)."""
+    requests: int = 0
+    """REQUESTs of listeners that were looked at."""
+    requests_refused: int = 0
+    """REQUESTs that were not: of no session here, or too many."""
+    requests_unknown: int = 0
+    """REQUESTs that named what was not sent yet, or is not kept any more."""
+    repeated: int = 0
+    """AUDIO messages that were sent again, to the one listener that asked."""
+    repeated_bytes: int = 0
+    """Bytes of MP3 in them."""
+    repeats_spared: int = 0
+    """Messages that a listener asked for within a round trip of their repeat: not sent again."""
+    repeats_refused: int = 0
+    """Messages that were beyond the budget of a listener, or of all."""
     control_received: int = 0
     """Control messages that were understood."""
     malformed: int = 0

@@ -20,6 +20,9 @@ that has to spin up more than a second."""
 HISTORY_S = 10.0
 """Kept for repair at the least: far beyond any play-out delay that is still called live."""
 
+REPAIR_S = 2.0
+"""And so much time at any speed: the least that a listener needs to ask again and again."""
+
 
 class Stream:
     """The one stream of a run of the server. Not thread-safe: the owner holds the lock."""
@@ -34,7 +37,9 @@ class Stream:
         self.sent_until_us = 0
         self._options = {"burst_s": burst_s, "interval_s": interval_s, "speed": speed}
         self._schedule: Schedule | None = None
-        self._history = History(max(HISTORY_S, 2 * burst_s + (interval_s or 0) * speed))
+        self.history = History(
+            max(HISTORY_S, REPAIR_S * speed, 2 * burst_s + (interval_s or 0) * speed)
+        )
         self._ahead: deque[tuple[Sent, Track]] = deque()
         self._ahead_us = 0
         self._added = 0
@@ -104,17 +109,17 @@ class Stream:
             return None
         return self._schedule.due(self._ahead[0][0].media_time_us)
 
-    def lateness_s(self, sent: Sent, began: float) -> float:
-        """How long after its deadline `sent` went out, if that was at `began`."""
+    def lateness_s(self, sent: Sent, sent_at: float) -> float:
+        """How long after its deadline `sent` went out, if that was at `sent_at`."""
         assert self._schedule is not None, "before the start nothing is sent"
-        return began - self._schedule.due(sent.media_time_us)
+        return sent_at - self._schedule.due(sent.media_time_us)
 
     def take_due(self, now: float) -> list[Sent]:
         """What is to be sent to every listener now, in order."""
         taken = []
         while (deadline := self.next_due()) is not None and deadline <= now:
             sent, self.track = self._ahead.popleft()
-            self._history.append(sent)
+            self.history.append(sent)
             self._ahead_us -= sent.end_time_us - sent.media_time_us
             self.next_sequence = sent.sequence + 1
             self.sent_until_us = sent.end_time_us
@@ -133,4 +138,4 @@ class Stream:
     def burst(self, now: float) -> list[Sent]:
         """What a listener who joins now is sent at once: all that is still to be heard."""
         live_us = round(self.position_s(now) * 1e6)
-        return self._history.since(max(0, min(live_us, self.sent_until_us - self.burst_us)))
+        return self.history.since(max(0, min(live_us, self.sent_until_us - self.burst_us)))

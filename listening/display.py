@@ -25,9 +25,11 @@ def live_text(now: ListenSnapshot, simulated: SimulatedNetwork | None = None) ->
     elif not count.received:
         parts = [f"registered: waiting for the start of {now.title or 'the stream'}"]
     else:
+        repaired = count.retransmitted + count.rebuilt
         parts = [
             f"{clock(now.position_s)} of {clock(now.duration_s)}",
             f"buffer {now.buffer_s:.1f} s",
+            *([f"{repaired} repaired"] if repaired else []),
             f"{count.lost} lost",
             f"jitter {milliseconds(_ms(count.jitter_s))}",
         ]
@@ -55,6 +57,7 @@ def summary(count: Statistics) -> list[Row]:
         ("  duplicates", str(count.duplicates), ""),
         ("  late", str(count.late), "after their moment had passed"),
         ("  out of order", str(count.out_of_order), "not a loss"),
+        ("asked for", str(count.requested), _requests(count)),
         ("audio played", f"{count.played_s:.2f} s", ""),
         ("  intact", f"{count.intact_s:.2f} s", heard[0]),
         ("  repaired", f"{count.repaired_s:.2f} s", heard[1]),
@@ -66,6 +69,13 @@ def summary(count: Statistics) -> list[Row]:
         ("round trip", milliseconds(_ms(count.rtt_s)), ""),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} that were not for us"),
     ]
+
+
+def _requests(count: Statistics) -> str:
+    """What it took to ask."""
+    if not count.requests:
+        return ""
+    return f"in {count.requests} requests; {count.needless} of them came after all"
 
 
 def simulation_rows(simulated: SimulatedNetwork | None) -> list[Row]:

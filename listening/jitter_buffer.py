@@ -7,12 +7,13 @@ a `Gap` stands for it, and the timeline goes on. What comes after its deadline i
 Whoever takes is asked to come a few times a second, and not for each message: `is_ready` says when
 it is worth while, `next_due` when it must be at the latest.
 
-The timeline begins when `buffer_s` of audio lies ready, or `buffer_s` after the first arrival,
-whichever is first; from then on media time t is needed at `deadline(t)`. An output that cannot
-wait (a sound card) makes the timeline *strict*: it never stops. Only when everything has come
-too late for `RESTART_S` (a path that has become longer, two clocks that drifted apart) does it
-begin anew. Any other output lets each hole wait `buffer_s`, however long the stream stood still,
-so that a copy at many times real time loses nothing.
+The timeline begins when `buffer_s` of audio lies ready without a hole, or `buffer_s` after the
+first arrival, whichever is first: so what was lost at the start can still be repaired. From then on
+media time t is needed at `deadline(t)`. An output that cannot wait (a sound card) makes the
+timeline *strict*: it never stops. Only when everything has come too late for `RESTART_S` (a path
+that has become longer, two clocks that drifted apart) does it begin anew. Any other output lets
+each hole wait `buffer_s`, however long the stream stood still, so that a copy at many times real
+time loses nothing.
 
 Pure: no thread and no clock; `now` is monotonic, in seconds. One object serves one stream.
 """
@@ -24,7 +25,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from listening.statistics import Statistics
-from message import Message
+from message import Message, Type
 from wire.log import get_logger
 
 MIN_CAPACITY = 4096
@@ -134,7 +135,7 @@ class JitterBuffer:
         self._ended = False
 
     def insert(self, message: Message, duration_us: int, now: float) -> Arrival:
-        """Take an AUDIO message that holds `duration_us` of audio, and count it."""
+        """Take an AUDIO or REPEAT message that holds `duration_us` of audio, and count it."""
         arrival = self._arrival(message, duration_us, now)
         count = self._statistics
         if arrival is Arrival.OVERFLOW:
@@ -145,13 +146,15 @@ class JitterBuffer:
         if arrival is Arrival.DUPLICATE:
             count.duplicates += 1
             return arrival
-        count.out_of_order += message.sequence < self._highest_come
+        repeat = message.type == Type.REPEAT
+        count.out_of_order += message.sequence < self._highest_come and not repeat
         self._highest_come = max(self._highest_come, message.sequence)
         if arrival is Arrival.LATE:
             count.late += 1
             self._reach(message.sequence, message.media_time_us + duration_us)
         else:
-            count.intact += 1
+            count.intact += not repeat
+            count.retransmitted += repeat
             self._put(message, duration_us, now)
         return arrival
 
@@ -233,6 +236,27 @@ class JitterBuffer:
         enough = now >= self._handed_out_at + HAND_OUT_S / self._speed
         return enough and self._next in self._waiting
 
+    @property
+    def next_sequence(self) -> int:
+        """Whose turn is next: what is before was given out, or given up."""
+        return self._next
+
+    def needed_at(self, media_time_us: int) -> float:
+        """The deadline of the audio at `media_time_us`, or the earliest that it can have.
+
+        Infinite if it is waited for as long as need be.
+        """
+        if not self._strict and (self._timeline is None or media_time_us >= self._highest_end_us):
+            return float("inf")
+        if self._timeline is not None:
+            return self._deadline(media_time_us)
+        if self._first_arrival is None:
+            return float("inf")
+        # Within the first `buffer_s` it is itself what the start waits for.
+        after_s = (media_time_us - self._next_time_us) / 1e6 / self._speed
+        waited_s = self._buffer_s if after_s < self._buffer_s else 0.0
+        return self._first_arrival + waited_s + after_s - self._lead_s
+
     def buffered_s(self, now: float) -> float:
         """How long what has come, handed to the output or not, still lasts."""
         if self._timeline is None or not self._strict:
@@ -262,16 +286,23 @@ class JitterBuffer:
             return Arrival.OVERFLOW
         if self._timeline is None or not self._strict:
             return Arrival.IN_TIME
-        if now < self._deadline(message.media_time_us + duration_us):
-            self._late_since = None
-            return Arrival.IN_TIME
-        if self._late_since is None:
-            self._late_since = now
-        elif now - self._late_since >= RESTART_S:
+        in_time = now < self._deadline(message.media_time_us + duration_us)
+        # How late an answer comes says nothing of how long the path has become.
+        if message.type != Type.REPEAT and self._late_for_long(in_time, now):
             self._begin_anew()
+            in_time = True
+        if in_time:
             return Arrival.IN_TIME
         self._came_late.add(sequence)
         return Arrival.LATE
+
+    def _late_for_long(self, in_time: bool, now: float) -> bool:
+        """Whether, with this one, everything has come too late for `RESTART_S`."""
+        if in_time:
+            self._late_since = None
+        elif self._late_since is None:
+            self._late_since = now
+        return self._late_since is not None and now - self._late_since >= RESTART_S
 
     def _plausible(self, message: Message, duration_us: int) -> bool:
         """Room for it, and a media time that its sequence can have."""
@@ -344,12 +375,15 @@ class JitterBuffer:
         """Whether the play-out delay, or all there will ever be, lies ready."""
         if self._after_last is not None and len(self._waiting) == self._after_last - self._next:
             return True
-        begin_us = self._next_time_us
+        wanted_us = self._buffer_s * self._speed * 1e6
         if self._restarted:
             begin_us = min(m.media_time_us for m, _ in self._waiting.values())
-        elif self._next not in self._waiting:
-            return False
-        return self._highest_end_us - begin_us >= self._buffer_s * self._speed * 1e6
+            return self._highest_end_us - begin_us >= wanted_us
+        sequence, end_us = self._next, self._next_time_us
+        while sequence in self._waiting and end_us < self._next_time_us + wanted_us:
+            message, duration_us = self._waiting[sequence]
+            sequence, end_us = sequence + 1, message.media_time_us + duration_us
+        return sequence > self._next and end_us >= self._next_time_us + wanted_us
 
     def _give_out(self) -> Ready:
         message, duration_us = self._waiting.pop(self._next)

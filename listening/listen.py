@@ -13,17 +13,19 @@ from random import Random
 from typing import NamedTuple, TypeVar
 
 from listening.jitter_buffer import Arrival, End, Gap, Item, JitterBuffer, Ready, Restart
+from listening.repair import Repair
 from listening.session import Session, State
 from listening.statistics import Statistics
 from message import (
+    AUDIO_TYPES,
     HEADER_BYTES,
+    MAX_RANGES_TEXT,
     TYPE_NAMES,
     Accept,
     Goodbye,
     Message,
     MessageError,
     Report,
-    Status,
     Type,
     VersionError,
     milliseconds,
@@ -32,6 +34,7 @@ from message import End as EndMessage
 from wire.address import Address
 from wire.log import get_logger
 from wire.mpeg_audio import MpegAudioError, split_frames
+from wire.ranges import texts_of
 
 MAX_EARLY = 256
 """AUDIO that came before the ACCEPT it belongs to (one of them was lost or overtaken): enough
@@ -101,6 +104,7 @@ class Listen:
         self._lead_s = lead_s
         self._waits = waits
         self._buffer: JitterBuffer | None = None
+        self._repair: Repair | None = None
         self._stream: int | None = None
         self._early: list[Message] = []
         self._ready: list[Playable] = []
@@ -130,7 +134,7 @@ class Listen:
             return
         try:
             message = Message.unpack(data)
-            if message.type == Type.AUDIO:
+            if message.type in AUDIO_TYPES:
                 self._receive_audio(message, now)
             elif message.type in _TAKEN:
                 self._receive_control(message, len(data), address, now)
@@ -153,13 +157,18 @@ class Listen:
 
     def next_due(self) -> float | None:
         """When `on_due` wants to be called next."""
-        return self._session.next_due()
+        due = self._session.next_due()
+        if due is None or self._repair is None or not self._session.registered:
+            return due
+        return min(due, self._repair.next_due())
 
     def on_due(self, now: float) -> None:
         """Do what time asks for: connect, report, notice silence."""
         self._session.on_due(now)
         if self._session.report_is_due(now):
             self._session.report(self._report(Report, now), now)
+        if self._repair is not None and self._session.registered:
+            self._ask_for(self._repair.take_due(now))
         if self.closed:
             self._stop_audio()
 
@@ -222,13 +231,14 @@ class Listen:
 
     def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
         content = self._session.receive(message, address, now)
+        self.statistics.rtt_s = self._session.round_trip.smoothed_s
         log.info("received %s %d, %d bytes", TYPE_NAMES[message.type], message.sequence, size)
         if isinstance(content, Accept):
             self._accepted(content, message.stream, now)
-        elif isinstance(content, Status) and self._session.rtt_s is not None:
-            self.statistics.measure_rtt(self._session.rtt_s)
         elif isinstance(content, EndMessage) and self._buffer is not None:
+            assert self._repair is not None, "it comes with the buffer"
             if self._buffer.end(content.last_sequence, message.media_time_us, now):
+                self._repair.ended(content.last_sequence, message.media_time_us, now)
                 self._session.ended(now)
         elif content is None and message.stream != (self._session.stream or 0):
             self.statistics.ignored += 1
@@ -247,9 +257,15 @@ class Listen:
         duration_us = audio_duration_us(message)
         self._session.heard(now)
         arrival = self._buffer.insert(message, duration_us, now)
-        log.info("received AUDIO %d, %d bytes", message.sequence, HEADER_BYTES + len(message.data))
+        kind = TYPE_NAMES[message.type]
+        size = HEADER_BYTES + len(message.data)
+        log.info("received %s %d, %d bytes", kind, message.sequence, size)
+        if arrival is not Arrival.OVERFLOW and self._repair is not None:
+            self._repair.arrived(message, duration_us, now)
         if arrival is not Arrival.IN_TIME:
-            log.info("AUDIO %d: %s", message.sequence, arrival.name.lower())
+            log.info("%s %d: %s", kind, message.sequence, arrival.name.lower())
+            return
+        if message.type != Type.AUDIO:
             return
         accept = self._session.accept
         if accept is not None and message.media_time_us >= accept.live_time_us:
@@ -259,7 +275,9 @@ class Listen:
         if self._buffer is not None:
             self.statistics.reconnections += 1
         if self._buffer is not None and stream == self._stream:
+            assert self._repair is not None, "it comes with the buffer"
             self._buffer.resume(accept.first_sequence)
+            self._repair.resume(accept, now)
         else:
             self._begin_stream(accept, stream, now)
         early, self._early = self._early, []
@@ -286,7 +304,21 @@ class Listen:
             lead_s=self._lead_s,
             strict=not self._waits and accept.speed == 1.0,
         )
+        self._repair = Repair(
+            accept,
+            self._buffer,
+            self._session.round_trip,
+            self.statistics,
+            buffer_s=self._buffer_s,
+            now=now,
+        )
         log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
+
+    def _ask_for(self, sequences: Sequence[int]) -> None:
+        for text in texts_of(sequences, MAX_RANGES_TEXT):
+            self._session.request(text)
+            self.statistics.requests += 1
+            log.info("asked for AUDIO %s", text)
 
     def _stop_audio(self) -> None:
         if self._buffer is not None:

@@ -20,7 +20,7 @@ from listening.listen import (
     audio_duration_us,
 )
 from listening.outputs import Output, OutputError, PcmFormat
-from message import Accept, Message
+from message import Accept, Message, Type
 from wire.mpeg_audio import FrameHeader
 
 if TYPE_CHECKING:
@@ -102,13 +102,19 @@ class Playback:
     def _play_message(self, message: Message) -> None:
         contiguous = message.sequence == self._next_sequence
         self._next_sequence = message.sequence + 1
+        repaired = message.type != Type.AUDIO
         if self._decoder is None:
             if not self.sounds:
                 header = FrameHeader.parse(message.data)
                 self._open(PcmFormat(header.sample_rate_hz, header.channels))
             self._output.write_frames(message.data)
+            played_s = audio_duration_us(message) / 1e6
             intact_s, repaired_s, concealed_s = self._done_s
-            self._done_s = (intact_s + audio_duration_us(message) / 1e6, repaired_s, concealed_s)
+            if repaired:
+                repaired_s += played_s
+            else:
+                intact_s += played_s
+            self._done_s = (intact_s, repaired_s, concealed_s)
             return
         self._write(
             self._decoder.decode(
@@ -118,6 +124,7 @@ class Playback:
                 message.skip_samples,
                 message.discard_samples,
                 contiguous=contiguous,
+                repaired=repaired,
             )
         )
 

@@ -14,6 +14,7 @@ import enum
 from collections.abc import Sequence
 from random import Random
 
+from listening.round_trip import RoundTrip
 from message import (
     CONNECT_BYTES,
     TYPE_NAMES,
@@ -27,6 +28,7 @@ from message import (
     Message,
     Reject,
     Report,
+    Request,
     Status,
     Type,
 )
@@ -51,6 +53,10 @@ one has five chances to be heard."""
 REPORT_EARLY_S = 0.1
 """A REPORT may go so much earlier, with the arrival of audio: to wake a processor for it alone
 costs as much as the REPORT, here and there."""
+
+REPORT_AGAIN_S = 0.25
+"""A REPORT that was not answered is sent again after this, if the server has few listeners: on a
+path that loses in bursts, five chances are not many."""
 
 VERSION_PATIENCE_S = 1.0
 """How long a true answer may follow one in another version: several CONNECTs."""
@@ -133,8 +139,7 @@ class Session:
         self.failure: str | None = None
         """Why it closed, for the user; None if all went as it should."""
         self.status: Status | None = None
-        self.rtt_s: float | None = None
-        """The last round trip that was measured."""
+        self.round_trip = RoundTrip()
         self._addresses = list(addresses)
         self._nonce = nonce
         self._timeout_s = timeout_s
@@ -143,12 +148,15 @@ class Session:
         self._outbox: list[tuple[bytes, Address]] = []
         self._sequence = 0
         self._attempts = 0
+        self._connects: list[float] = []
+        """When the CONNECTs that wait for the same answer were sent."""
         self._hint: str | None = None
         self._pause_s = FIRST_PAUSE_S
         self._goodbye: Goodbye | None = None
         self._goodbyes = 0
         self._heard_at = now
         self._act_at = now
+        self._reported_at = now
         self._give_up_at = now + timeout_s
 
     # The network's side.
@@ -232,14 +240,28 @@ class Session:
 
     def report_is_due(self, now: float) -> bool:
         """Whether a REPORT should go now."""
-        return self.state in (State.LISTENING, State.ENDING) and now >= self._act_at
+        return self.registered and now >= self._act_at
 
     def report(self, report: Report, now: float) -> None:
         """Send what the listener has."""
         assert self.server is not None
         assert self.accept is not None
         self._send(report, self.server)
+        self._reported_at = now
         self._act_at = now + self._until_next_report_s()
+        if self.status is not None and self.status.report_s <= self._usual_report_s():
+            self._act_at = min(self._act_at, now + REPORT_AGAIN_S)
+
+    @property
+    def registered(self) -> bool:
+        """Whether the server, as far as we know, has us among its listeners."""
+        return self.state in (State.LISTENING, State.ENDING)
+
+    def request(self, missing: str) -> None:
+        """Ask for these ranges of sequences."""
+        assert self.server is not None
+        assert self.accept is not None
+        self._send(Request(session=self.accept.session, missing=missing), self.server)
 
     def leave(self, goodbye: Goodbye, now: float) -> None:
         """Say goodbye, with the final figures, until it is answered."""
@@ -249,9 +271,12 @@ class Session:
 
     # Within.
 
-    def _until_next_report_s(self) -> float:
+    def _usual_report_s(self) -> float:
         assert self.accept is not None
-        usual_s = min(REPORT_S, self.accept.timeout_s / REPORTS_IN_TIMEOUT)
+        return min(REPORT_S, self.accept.timeout_s / REPORTS_IN_TIMEOUT)
+
+    def _until_next_report_s(self) -> float:
+        usual_s = self._usual_report_s()
         if self.status is None or self.status.report_s <= usual_s:
             return usual_s
         # Many listeners that joined together must not report together (RFC 3550, 6.3.1).
@@ -286,6 +311,7 @@ class Session:
         connect = Connect(nonce=self._nonce, cookie=self._cookie or "")
         self._send(connect, address, CONNECT_BYTES)
         self._attempts += 1
+        self._connects.append(now)
         self._act_at = now + self._pause_s * self._random.uniform(
             1 - PAUSE_JITTER, 1 + PAUSE_JITTER
         )
@@ -294,6 +320,7 @@ class Session:
     def _reconnect(self, event: Event, now: float) -> None:
         if self._move(event):
             self._cookie = None
+            self._connects.clear()
             self._attempts = 0
             self._pause_s = FIRST_PAUSE_S
             self._act_at = now
@@ -310,6 +337,9 @@ class Session:
         self._addresses.insert(0, address)
         self._attempts = 0
         if at_once:
+            # The server is there: no need to be as patient with it as with a silent one.
+            self._pause_s = FIRST_PAUSE_S
+            self._measure_handshake(now)
             self._connect(now)
         return challenge
 
@@ -322,7 +352,14 @@ class Session:
         self._hint = None
         self._heard_at = now
         self._act_at = now
+        self._measure_handshake(now)
         return accept
+
+    def _measure_handshake(self, now: float) -> None:
+        # Only if it is certain which CONNECT was answered (Karn's rule).
+        if len(self._connects) == 1:
+            self.round_trip.measure(now - self._connects[0])
+        self._connects.clear()
 
     def _rejected(self, reject: Reject, now: float) -> Reject | None:
         if reject.reason == "session":
@@ -349,9 +386,9 @@ class Session:
     def _informed(self, status: Status, now: float) -> Status:
         self._heard_at = now
         self.status = status
-        rtt_s = now - status.clock_us / 1e6
-        if 0 <= rtt_s < 60:
-            self.rtt_s = rtt_s
+        if self.registered and self._act_at > now:
+            self._act_at = max(now, self._reported_at + self._until_next_report_s())
+        self.round_trip.measure(now - status.clock_us / 1e6)
         return status
 
     def _say_goodbye(self, now: float) -> None:

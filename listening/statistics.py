@@ -52,6 +52,12 @@ class Statistics:
     """Audio played that was retransmitted or rebuilt, in seconds."""
     concealed_s: float = 0.0
     """Audio that was missing or damaged, replaced by silence and fades, in seconds."""
+    requests: int = 0
+    """REQUESTs that were sent; many messages share one."""
+    requested: int = 0
+    """Messages that were asked for, once or more often."""
+    needless: int = 0
+    """Messages among them that came as first sent after all."""
     first_sound_s: float | None = None
     """From the start of the program to the first sample handed to the output."""
     rtt_s: float | None = None
@@ -82,10 +88,6 @@ class Statistics:
     def restart_jitter(self) -> None:
         """Another stream begins: its media time has another origin."""
         self._transit_s = None
-
-    def measure_rtt(self, rtt_s: float) -> None:
-        """One round trip took `rtt_s`."""
-        self.rtt_s = rtt_s if self.rtt_s is None else self.rtt_s + (rtt_s - self.rtt_s) / 8
 
     def copy(self) -> Statistics:
         """A copy that stays as it is."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -25,6 +26,9 @@ WRITE_EVERY_S = 0.5
 
 FIRST_WRITE_S = 0.05
 """So long the first lines wait, the next twice as long: who starts a program looks at once."""
+
+MANY_LINES = 500
+"""When so many wait they are written at once: thousands take memory that does not come back."""
 
 QUEUE_LINES = 10_000
 """When the disk stands still, lines beyond this are dropped: audio goes before the log."""
@@ -45,13 +49,13 @@ class LogFile:
         except OSError as error:
             raise LogError(f"no log: cannot write {path}: {error.strerror}") from None
         file.setFormatter(_OneLine(FORMAT))
-        # A disk that fills up later costs lines, not the broadcast.
-        logging.raiseExceptions = False
         lines: SimpleQueue[Line] = SimpleQueue()
         self._writer = _Writer(name, lines, file)
         self._logger = get_logger(name)
         self._logger.setLevel(logging.DEBUG if verbose else logging.INFO)
         self._logger.capacity = QUEUE_LINES
+        self._logger.many = MANY_LINES
+        self._logger.call_writer = self._writer.call
         self._logger.lines = lines
         self._writer.start()
 
@@ -71,18 +75,18 @@ class _OneLine(logging.Formatter):
 class _File(logging.handlers.RotatingFileHandler):
     """Takes many lines at a time: the size is looked at, and the system called, once for all."""
 
-    def write(self, lines: Sequence[logging.LogRecord]) -> None:
+    def write(self, lines: Iterable[logging.LogRecord]) -> None:
         """Append `lines`; a disk that is full, or gone, loses them."""
         text = "".join(self.format(line) + self.terminator for line in lines)
-        try:
+        if not text:
+            return
+        with contextlib.suppress(OSError, ValueError):
             if self.stream is None:
                 self.stream = self._open()
             if self.stream.seek(0, os.SEEK_END) + len(text) > self.maxBytes:
                 self.doRollover()
             self.stream.write(text)
             self.stream.flush()
-        except (OSError, ValueError):
-            self.handleError(lines[-1])
 
 
 class _Writer(threading.Thread):
@@ -93,26 +97,34 @@ class _Writer(threading.Thread):
         self._logger_name = logger_name
         self._lines = lines
         self._file = file
-        self._stopping = threading.Event()
+        self._called = threading.Event()
+        self._stopping = False
 
     def run(self) -> None:
         """Until `stop`."""
         pause_s = FIRST_WRITE_S
-        while not self._stopping.wait(pause_s):
+        while not self._stopping:
+            self._called.wait(pause_s)
+            self._called.clear()
             self._write()
             pause_s = min(WRITE_EVERY_S, 2 * pause_s)
         self._write()
 
+    def call(self) -> None:
+        """Any thread: write now."""
+        self._called.set()
+
     def stop(self) -> None:
         """Write what is left, and end."""
-        self._stopping.set()
+        self._stopping = True
+        self._called.set()
         self.join()
         self._file.close()
 
     def _write(self) -> None:
-        waiting = [self._lines.get_nowait() for _ in range(self._lines.qsize())]
-        if waiting:
-            self._file.write([self._record(line) for line in waiting])
+        # One record at a time: those of a thousand lines together take more than a megabyte.
+        waiting = range(self._lines.qsize())
+        self._file.write(self._record(self._lines.get_nowait()) for _ in waiting)
 
     def _record(self, line: Line) -> logging.LogRecord:
         record = logging.LogRecord(

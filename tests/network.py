@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from broadcasting.broadcast import Broadcast
+from broadcasting.registry import Change
 from broadcasting.settings import Settings
 from broadcasting.source import Segment, Track
+from broadcasting.turns import Turn
 from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
 from listening.simulated_network import type_of
 from wire.address import Address
@@ -63,11 +66,16 @@ class Link:
     jitter: Callable[[str, int], float] = lambda side, index: 0.0
     copies: Callable[[str, int], int] = lambda side, index: 1
 
-    def fates(self, side: str) -> Iterator[Fate]:
-        """What happens to each datagram that `side` sends."""
-        for index in itertools.count():
-            copies = 0 if self.drop(side, index) else self.copies(side, index)
-            yield [self.delay_s + self.jitter(side, index) for _ in range(copies)]
+    def fate(self, side: str, index: int) -> Fate:
+        """What happens to this datagram that `side` sends."""
+        copies = 0 if self.drop(side, index) else self.copies(side, index)
+        return [self.delay_s + self.jitter(side, index) for _ in range(copies)]
+
+
+def random_loss(share: float, seed: int) -> Callable[[str, int], bool]:
+    """Each datagram is lost with this probability, whichever way it goes."""
+    random = Random(seed)
+    return lambda side, index: random.random() < share
 
 
 class Listener:
@@ -118,10 +126,16 @@ class Network:
         link: Link | LinkConditions | None = None,
     ) -> None:
         self.now = 1000.0
-        self.links = {side: _link(link or Link(), side) for side in ("server", "client")}
+        self.link = link or Link()
+        self.links = {
+            side: SimulatedLink(self._fates(side), type_of) for side in ("server", "client")
+        }
         self.listeners: list[Listener] = []
         self.sent = {"server": 0, "client": 0}
         self.bytes_to: dict[Address, int] = {}
+        self.bytes_of: Counter[int] = Counter()
+        """Bytes that were sent, by type of message."""
+        self._numbers = itertools.count()
         self._runs = itertools.count(1)
         self.start_server(
             settings or Settings(), programme if programme is not None else segments(100)
@@ -130,13 +144,15 @@ class Network:
     def start_server(self, settings: Settings, programme: Iterator[Segment]) -> None:
         """Start the server, or another one in its place."""
         run = next(self._runs)
+        self._changes: list[Change] = []
+        self._audience: list[Address] = []
         tokens = itertools.count(run * 1_000_000)
         self.programme = programme
         self.server: Broadcast | None = Broadcast(
             settings,
             stream_id=0xABC0000 + run,
             secret=bytes([run]) * 32,
-            token=lambda: f"{next(tokens):032x}",
+            token=lambda: f"{next(tokens):016x}",
         )
 
     def kill_server(self) -> None:
@@ -148,7 +164,7 @@ class Network:
     ) -> Listener:
         """One listener more."""
         listener = Listener(
-            len(self.listeners), self.now, buffer_s=buffer_s, timeout_s=timeout_s, waits=waits
+            next(self._numbers), self.now, buffer_s=buffer_s, timeout_s=timeout_s, waits=waits
         )
         self.listeners.append(listener)
         return listener
@@ -162,7 +178,13 @@ class Network:
         self.sent[side] += 1
         if side == "server":
             self.bytes_to[address] = self.bytes_to.get(address, 0) + len(data)
+        self.bytes_of[data[3]] += len(data)
         self.links[side].receive_datagram(data, address, self.now)
+
+    @property
+    def lost_audio(self) -> int:
+        """AUDIO messages that did not arrive."""
+        return self.links["server"].counts()["AUDIO"].dropped
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Let time pass, from one thing that is due to the next."""
@@ -184,11 +206,10 @@ class Network:
                 else:
                     server.add_segment(segment)
             server.on_due(self.now)
-            broadcast = server.messages_to_broadcast(self.now)
-            for sent in broadcast:
-                for address in server.addresses:
-                    self.send("server", sent.datagram, address)
-            server.account(broadcast, self.now, len(server.addresses), ())
+            self._changes += server.take_changes()
+            turn = server.take_turn(self.now)
+            if turn is not None:
+                self._broadcast(server, turn)
             for data, address in server.datagrams_to_send(self.now):
                 self.send("server", data, address)
         for listener in self.listeners:
@@ -198,6 +219,30 @@ class Network:
                 listener.played_at.append(self.now)
             for data, _ in listener.core.datagrams_to_send(self.now):
                 self.send("client", data, listener.address)
+
+    def _broadcast(self, server: Broadcast, turn: Turn) -> None:
+        if turn.is_first:
+            for address, joined in self._changes:
+                if joined:
+                    self._audience.append(address)
+                else:
+                    self._audience.remove(address)
+            self._changes = []
+        count = len(self._audience)
+        part = self._audience[
+            count * turn.part // turn.parts : count * (turn.part + 1) // turn.parts
+        ]
+        for sent in turn.messages:
+            for address in part:
+                self.send("server", sent.datagram, address)
+        server.account(turn, self.now, len(part), ())
+
+    def _fates(self, side: str) -> Iterator[Fate]:
+        if isinstance(self.link, LinkConditions):
+            yield from fates(self.link, side)
+        for index in itertools.count():
+            assert isinstance(self.link, Link), "chance is not changed on the way"
+            yield self.link.fate(side, index)
 
     def _next_due(self) -> float:
         times = [link.next_due() for link in self.links.values()]
@@ -215,12 +260,6 @@ class Network:
             for listener in self.listeners:
                 if listener.address == address:
                     listener.core.receive_datagram(data, SERVER, self.now)
-
-
-def _link(link: Link | LinkConditions, side: str) -> SimulatedLink:
-    """One direction: what `side` sends."""
-    chosen = link.fates(side) if isinstance(link, Link) else fates(link, side)
-    return SimulatedLink(chosen, type_of)
 
 
 def balanced(listener: Listener) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.history import Sent
 from broadcasting.settings import Settings
+from broadcasting.token_bucket import TokenBucket
 from tests.network import Network, balanced, client_address, segments
 
 RATE = 100_000.0
@@ -18,7 +19,7 @@ def burst(count: int, size: int = 1000) -> list[Sent]:
 
 
 def test_what_fits_the_bucket_goes_at_once_and_in_order() -> None:
-    queue = CatchUp(RATE)
+    queue = CatchUp(TokenBucket(RATE, BUCKET_BYTES))
     queue.add(client_address(0), burst(2))
     assert [data[0] for data, _ in queue.take(5.0)] == [0, 1]
     assert queue.take(5.0) == []
@@ -27,7 +28,7 @@ def test_what_fits_the_bucket_goes_at_once_and_in_order() -> None:
 
 
 def test_no_more_than_the_rate_goes_out_and_all_of_it_in_the_end() -> None:
-    queue, now, sent_bytes = CatchUp(RATE), 100.0, 0
+    queue, now, sent_bytes = CatchUp(TokenBucket(RATE, BUCKET_BYTES)), 100.0, 0
     for number in range(10):
         queue.add(client_address(number), burst(20))
     while (due := queue.next_due()) is not None:
@@ -39,7 +40,7 @@ def test_no_more_than_the_rate_goes_out_and_all_of_it_in_the_end() -> None:
 
 
 def test_waking_when_due_always_gives_something() -> None:
-    queue, now = CatchUp(RATE), 0.0
+    queue, now = CatchUp(TokenBucket(RATE, BUCKET_BYTES)), 0.0
     queue.add(client_address(0), burst(50))
     while (due := queue.next_due()) is not None:
         now = max(now, due) + 1e-9
@@ -47,7 +48,7 @@ def test_waking_when_due_always_gives_something() -> None:
 
 
 def test_first_come_first_served_and_who_left_is_not_sent_the_rest() -> None:
-    queue = CatchUp(RATE)
+    queue = CatchUp(TokenBucket(RATE, BUCKET_BYTES))
     for number in range(3):
         queue.add(client_address(number), burst(5))
     queue.take(0.0)

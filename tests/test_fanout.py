@@ -70,7 +70,7 @@ class World:
     def send(self, *datagrams: bytes) -> list[Address]:
         missed = []
         for train in trains(datagrams):
-            missed += self.line.send(train, time.monotonic() + WAIT_S)
+            missed += self.line.send(train, range(len(self.line)), time.monotonic() + WAIT_S)
         return missed
 
     def close(self) -> None:
@@ -78,10 +78,11 @@ class World:
             one.close()
 
 
-@pytest.fixture(params=[Loop, Batch], ids=["loop", "batch"])
-def kind(request: pytest.FixtureRequest) -> type[Loop | Batch]:
-    found: type[Loop | Batch] = request.param
-    return found
+@pytest.fixture(params=["loop", "batch", "batch of few"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Loop | Batch]:
+    if request.param == "batch":
+        monkeypatch.setattr("broadcasting.fanout.FEW_LISTENERS", 0)
+    return Loop if request.param == "loop" else Batch
 
 
 @pytest.fixture(params=FAMILIES, ids=["IPv4", "IPv6"])
@@ -160,7 +161,7 @@ def test_a_datagram_that_is_too_long_is_missed_by_everyone_and_the_next_is_not(
 ) -> None:
     ears = [ipv4.ear() for _ in range(3)]
     too_long = Train(bytes(70_000), 70_000, 1)
-    missed = ipv4.line.send(too_long, time.monotonic())
+    missed = ipv4.line.send(too_long, range(3), time.monotonic())
     assert sorted(missed) == sorted(ear.address for ear in ears)
     assert ipv4.send(b"next") == []
     assert all(ear.heard(1) == [b"next"] for ear in ears)
@@ -188,6 +189,33 @@ def test_more_listeners_than_one_call_takes_are_all_reached() -> None:
         world.close()
 
 
+@pytest.mark.parametrize("parts", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("datagrams", [1, 3])
+def test_the_parts_of_an_audience_are_apart_and_together_everybody(
+    parts: int, datagrams: int, kind: type[Loop | Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Blocks of four, so that a part begins and ends in the middle of one.
+    monkeypatch.setattr(sendmmsg, "BATCH", 4)
+    worlds = [World(kind, family) for family in FAMILIES]
+    fanout = Fanout([world.socket for world in worlds], 1400)
+    ears = [world.ear() for world in worlds for _ in range(11)]
+    words = [bytes([n]) * 1000 for n in range(datagrams)]
+    try:
+        for ear in ears:
+            fanout.join(ear.address)
+        sent = 0
+        for part in range(parts):
+            listeners, missed = fanout.broadcast(words, time.monotonic() + WAIT_S, part, parts)
+            assert missed == []
+            sent += listeners
+        assert sent == len(ears)
+        assert all(ear.heard(datagrams) == words for ear in ears)
+        assert not any(ear.hears_more() for ear in ears)
+    finally:
+        for world in worlds:
+            world.close()
+
+
 def test_trains_respect_the_limits_of_the_kernel() -> None:
     made = list(trains([b"x" * 1286] * 200))
     assert sum(train.datagrams for train in made) == 200
@@ -204,7 +232,7 @@ def test_a_fanout_serves_both_families_with_the_same_words() -> None:
         for ear in ears:
             fanout.join(ear.address)
         assert len(fanout) == 2
-        assert fanout.broadcast([b"to all", b"to all"], time.monotonic() + WAIT_S) == []
+        assert fanout.broadcast([b"to all", b"to all"], time.monotonic() + WAIT_S) == (2, [])
         assert all(fanout.send(b"to one", ear.address) for ear in ears)
         assert all(ear.heard(3) == [b"to all", b"to all", b"to one"] for ear in ears)
     finally:
@@ -219,7 +247,7 @@ def test_a_datagram_longer_than_the_mtu_still_goes(size: int) -> None:
     ear = Ear(socket.AF_INET)
     try:
         fanout.join(ear.address)
-        assert fanout.broadcast([bytes(size)], time.monotonic() + WAIT_S) == []
+        assert fanout.broadcast([bytes(size)], time.monotonic() + WAIT_S) == (1, [])
         assert ear.heard(1) == [bytes(size)]
     finally:
         ear.socket.close()

@@ -63,6 +63,19 @@ def test_since_begins_with_what_is_still_to_be_heard_at_that_time(
     assert sequences(filled(50).since(media_time_us)) == list(range(first, 50))
 
 
+def test_what_is_kept_is_found_by_its_sequence() -> None:
+    history = filled(1000)
+    assert history.sequences == range(899, 1000)
+    assert all(history.at(sequence).sequence == sequence for sequence in history.sequences)
+    assert len(History(SPAN_S).sequences) == 0
+
+
+def test_it_knows_the_bytes_that_it_keeps_and_all_that_there_ever_were() -> None:
+    history = filled(1000)
+    assert history.bytes == 101 * len(b"datagram")
+    assert history.bytes_ever == 1000 * len(b"datagram")
+
+
 def test_nothing_is_beyond_the_newest() -> None:
     assert filled(50).since(50 * STEP_US) == []
     assert History(SPAN_S).since(0) == []

@@ -32,8 +32,10 @@ from message import (
     Message,
     Reject,
     Report,
+    Request,
     Status,
     Type,
+    repeat_of,
 )
 from tests.network import SERVER, Listener, Network, balanced, client_address, silent_frame
 from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
@@ -87,11 +89,13 @@ def one_of_each(known: Tokens) -> list[bytes]:
         status,
         End(last_sequence=3, reason="finished"),
         Goodbye(session=known.session, clock_us=1, **NOTHING),
+        Request(session=known.session, missing="0-3,5,9007199254740991"),
     ]
     audio = [Message(n, Type.AUDIO, silent_frame() * 3, known.stream, n * 26_000) for n in range(4)]
     return [
         *(content.to_message(1, stream=known.stream).pack() for content in contents),
         *(message.pack() for message in audio),
+        *(repeat_of(message.pack()) for message in audio),
         Message(1, 77, b"what?", known.stream).pack(CONNECT_BYTES),
     ]
 
@@ -261,7 +265,7 @@ class Attack(NamedTuple):
     datagram: bytes
 
 
-LISTENER = Tokens(f"{0:016x}", "c" * 32, f"{1_000_000:032x}", 0xABC0001)
+LISTENER = Tokens(f"{0:016x}", "c" * 32, f"{1_000_000:016x}", 0xABC0001)
 """What the pretended network makes of the first listener."""
 
 

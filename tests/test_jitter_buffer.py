@@ -47,6 +47,11 @@ def audio(sequence: int, time_us: int | None = None) -> Message:
     )
 
 
+def repeat(sequence: int) -> Message:
+    """The same, on request."""
+    return audio(sequence)._replace(type=Type.REPEAT)
+
+
 class Player:
     """A jitter buffer and an owner that looks when `next_due` says so, and at every arrival."""
 
@@ -250,6 +255,26 @@ def test_a_first_message_that_comes_last_is_not_missing() -> None:
     assert player.shape == list(range(10))
 
 
+def test_a_hole_in_what_comes_first_is_waited_for_as_long_as_the_buffer() -> None:
+    player = Player()
+    player.arrive([0, 1, 3, 4, 5, 6, 7, 8], 0)
+    assert player.items == []
+    player.arrive(2, 3)
+    assert player.shape == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    player = Player()
+    player.arrive([0, 1, *range(3, 20)], 0)
+    player.wait(8)
+    assert player.shape == [0, 1]
+    player.wait(10)
+    assert player.shape == [0, 1, "Gap", *range(3, 20)]
+
+
+def test_a_hole_beyond_what_the_buffer_holds_is_not_waited_for() -> None:
+    player = Player()
+    player.arrive([*range(8), 9], 0)
+    assert player.shape == list(range(8))
+
+
 # Order.
 
 
@@ -368,6 +393,62 @@ def test_an_underrun_is_counted_once_for_each_dry_spell() -> None:
     player.wait(50)
     assert player.count.underruns == 2
     assert player.shape == [*range(8), "Gap", *range(25, 40), "Gap"]
+
+
+# Repair.
+
+
+def test_what_comes_on_request_is_counted_apart_and_never_as_out_of_order() -> None:
+    player = started()
+    player.arrive([9, 10], 1)
+    assert player.insert(repeat(8), 2) is IN_TIME
+    assert player.shape == list(range(11))
+    count = player.count
+    assert (count.intact, count.retransmitted, count.received) == (10, 1, 11)
+    assert count.out_of_order == 0
+
+
+def test_of_an_original_and_its_repeat_the_second_is_a_duplicate() -> None:
+    player = started()
+    player.arrive(10, 1)
+    assert [player.insert(repeat(8), 2), player.insert(audio(8), 2)] == [IN_TIME, DUPLICATE]
+    assert [player.insert(audio(9), 2), player.insert(repeat(9), 2)] == [IN_TIME, DUPLICATE]
+    count = player.count
+    assert (count.intact, count.retransmitted, count.duplicates) == (10, 1, 2)
+
+
+def test_a_repeat_after_the_deadline_is_late() -> None:
+    player = started()
+    player.arrive(9, 1)
+    assert player.insert(repeat(8), 8.5) is LATE
+    count = player.count
+    assert (count.lost, count.late, count.retransmitted) == (1, 1, 0)
+
+
+def test_late_repeats_do_not_begin_the_timeline_anew() -> None:
+    player = started()
+    restart = int(RESTART_S / STEP_S)
+    for sequence in range(8, 2 * restart):
+        assert player.insert(repeat(sequence), sequence + 20) is LATE
+    assert "Restart" not in player.shape
+
+
+def test_what_is_needed_when_is_told() -> None:
+    player = started()
+    assert player.buffer.needed_at(20 * STEP_US) == 20 * STEP_S
+    player = Player(lead_s=2 * STEP_S)
+    player.arrive([0, 2], 4)
+    # The start waits for it.
+    assert player.buffer.needed_at(1 * STEP_US) == (4 + 8 + 1 - 2) * STEP_S
+    # It could start at once, as far as this one goes.
+    assert player.buffer.needed_at(8 * STEP_US) == (4 + 8 - 2) * STEP_S
+
+
+def test_an_output_that_waits_does_so_for_whatever_comes_next() -> None:
+    player = waiting()
+    assert player.buffer.needed_at(8 * STEP_US) == float("inf")
+    player.arrive(9, 100)
+    assert player.buffer.needed_at(8 * STEP_US) == (100 + 8) * STEP_S
 
 
 # Restart.
@@ -709,7 +790,7 @@ def modelled(arrivals: Arrivals, end_at: float, lead: float) -> tuple[float, lis
     before = sum(at < start for at, _ in events)
     for index, (at, _) in enumerate(events):
         come = {sequence for _, sequence in events[: index + 1]}
-        full = 0 in come and max(come) >= 7
+        full = come >= set(range(8))
         if at < start and full:
             start, before = at, index + 1
     heard = []

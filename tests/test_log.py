@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,9 +89,42 @@ def test_a_log_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> Non
 def test_lines_beyond_what_may_wait_are_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell_log, "WRITE_EVERY_S", 60)
+    monkeypatch.setattr(shell_log, "FIRST_WRITE_S", 60)
     monkeypatch.setattr(shell_log, "QUEUE_LINES", 10)
     with log_file(tmp_path / "x.log"):
         for number in range(100):
             log.info("line %d", number)
     assert len(lines(tmp_path / "x.log")) == 10
+
+
+def test_lines_are_written_at_once_when_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_log, "FIRST_WRITE_S", 3600)
+    monkeypatch.setattr(shell_log, "MANY_LINES", 20)
+    with log_file(tmp_path / "x.log"):
+        for number in range(21):
+            log.info("line %d", number)
+        give_up_at = time.monotonic() + 10
+        while not lines(tmp_path / "x.log") and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+        assert len(lines(tmp_path / "x.log")) == 21
+
+
+def test_a_fault_is_written_with_its_traceback(tmp_path: Path) -> None:
+    with log_file(tmp_path / "x.log"):
+        try:
+            raise ValueError("of a test")
+        except ValueError:
+            log.exception("the %s failed", "receiver")
+    first, *others = lines(tmp_path / "x.log")
+    assert first.endswith("ERROR - the receiver failed")
+    assert others[0].startswith("Traceback")
+    assert others[-1] == "ValueError: of a test"
+
+
+def test_what_nobody_writes_down_is_not_shown_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    get_logger("of nobody").error("lost")
+    assert capsys.readouterr() == ("", "")

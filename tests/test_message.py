@@ -15,6 +15,7 @@ from message import (
     CONNECT_BYTES,
     HEADER_BYTES,
     MAX_CONTROL_BYTES,
+    MAX_RANGES_TEXT,
     MAX_TEXT,
     Accept,
     Challenge,
@@ -26,11 +27,13 @@ from message import (
     MessageError,
     Reject,
     Report,
+    Request,
     Status,
     Type,
     VersionError,
     cut_text,
     milliseconds,
+    repeat_of,
 )
 
 # Another value in each byte, so that nothing can change places unseen.
@@ -90,12 +93,13 @@ ACCEPT_FIELDS: dict[str, object] = {
     "frame_rate_hz": 8,
     "channels": 9,
     "bit_rate_bps": 10,
+    "interval_s": 11.5,
 }
 ACCEPT_DATA = (
     '{"nonce":"nonce-1","session":"session-1","first_sequence":1,"first_time_us":2,'
     '"live_time_us":3,"burst_s":4.5,"timeout_s":5.5,"speed":6.5,'
     '"title":"Größe \\"ж\\" 😀","artist":"Artist","duration_s":7.5,"frame_rate_hz":8,'
-    '"channels":9,"bit_rate_bps":10}'
+    '"channels":9,"bit_rate_bps":10,"interval_s":11.5}'
 ).encode()
 STATUS_FIELDS: dict[str, object] = {
     "clock_us": 1,
@@ -146,10 +150,17 @@ GOLDEN = [
     Golden(7, Status, STATUS_FIELDS, STATUS_DATA),
     Golden(8, End, {"last_sequence": 1, "reason": "r"}, b'{"last_sequence":1,"reason":"r"}'),
     Golden(9, Goodbye, REPORT_FIELDS, REPORT_DATA),
+    Golden(
+        10,
+        Request,
+        {"session": "s", "missing": "17-19,25"},
+        b'{"session":"s","missing":"17-19,25"}',
+    ),
 ]
 
 DEFAULTS: dict[type[Control], dict[str, object]] = {
     Connect: {"cookie": ""},
+    Accept: {"interval_s": 0.0},
     Reject: {"echo": ""},
     Report: {
         "ended": False,
@@ -164,9 +175,10 @@ DEFAULTS[Goodbye] = DEFAULTS[Report]
 # What each field takes, by its name: the same in every message. All others are integers.
 TOKENS = {"nonce", "cookie", "session", "reason", "echo"}
 TEXTS = {"title", "artist"}
+RANGES = {"missing"}
 POSITIVES = {"timeout_s", "speed", "report_s"}
 NUMBERS = {
-    *("burst_s", "duration_s", "jitter_ms", "rtt_ms", "buffer_s"),
+    *("burst_s", "interval_s", "duration_s", "jitter_ms", "rtt_ms", "buffer_s"),
     *("played_s", "concealed_s", "position_s"),
 }
 BOOLEANS = {"ended"}
@@ -186,6 +198,10 @@ def wrong_values(field: str) -> list[object]:
         return [*wrong, 1, 1.5, True, "x" * 33, "a b", 'a"', "é", "a\n", *LONE_SURROGATES]
     if field in TEXTS:
         return [*wrong, 1, 1.5, True, "x" * (MAX_TEXT + 1), "a\n", "\x1b[2J", *LONE_SURROGATES]
+    if field in RANGES:
+        empty = ["", ",", "-", "1,", ",1", "1-", "-1", "1--2", "1-2-3", "1,,2"]
+        odd = ["1 ", "+1", "1.0", "0x1", "1_0", "a", "1\n", "¹", "٣", "1" * 17, *LONE_SURROGATES]
+        return [*wrong, 1, 1.5, True, "1," * (MAX_RANGES_TEXT // 2) + "1", *empty, *odd]
     if field in BOOLEANS:
         return [*wrong, 0, 1, 1.0, "true", ""]
     if field in POSITIVES:
@@ -434,6 +450,31 @@ def test_numbers_that_json_does_not_have_are_not_written(value: float) -> None:
         ).to_message()
 
 
+def ranges(text: str) -> list[range]:
+    """What a REQUEST for `text` asks for, when it has been on the wire."""
+    written = Request(session="s", missing=text).to_message()
+    return Request.from_message(written).ranges()
+
+
+def test_what_a_request_names_is_read_in_order() -> None:
+    assert ranges("0") == [range(1)]
+    assert ranges("17-19,25,27-27") == [range(17, 20), range(25, 26), range(27, 28)]
+    assert ranges("3,4-5,6") == [range(3, 4), range(4, 6), range(6, 7)]
+    assert ranges("9" * 16) == [range(10**16 - 1, 10**16)]
+
+
+@pytest.mark.parametrize("text", ["2-1", "0-5,5", "5,5", "1-9,3-4", "7,3", "1-2,4-3"])
+def test_a_request_with_reversed_or_overlapping_ranges_is_refused(text: str) -> None:
+    with pytest.raises(MessageError):
+        ranges(text)
+
+
+def test_a_repeat_is_the_audio_message_in_another_type() -> None:
+    repeated = Message.unpack(repeat_of(AUDIO_BYTES))
+    assert repeated == AUDIO._replace(type=Type.REPEAT)
+    assert repeat_of(AUDIO_BYTES)[3] == 12
+
+
 def test_half_a_surrogate_pair_in_a_title_is_written_as_a_question_mark() -> None:
     written = make(Status, {**STATUS_FIELDS, "title": "a\ud800b"}).to_message()
     assert Status.from_message(written).title == "a?b"
@@ -453,6 +494,7 @@ def longest(golden: Golden, text: str) -> Control:
     for names, value in (
         (TOKENS, LONGEST_TOKEN),
         (TEXTS, text),
+        (RANGES, "1," * (MAX_RANGES_TEXT // 2 - 1) + "12"),
         (POSITIVES, LONGEST_POSITIVE),
         (NUMBERS, LONGEST_NUMBER),
         (BOOLEANS, False),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from broadcasting.settings import Settings
 from listening.listen import NewStream, Ready
-from tests.network import Link, Listener, Network, balanced, segments
+from message import Type
+from tests.network import Link, Listener, Network, balanced, random_loss, segments
+from wire.address import Address
 
 
 def play_to_the_end(network: Network, *listeners: Listener) -> None:
@@ -20,9 +23,17 @@ def play_to_the_end(network: Network, *listeners: Listener) -> None:
     network.run(2)
 
 
-def random_loss(share: float, seed: int) -> Link:
-    random = Random(seed)
-    return Link(drop=lambda side, index: random.random() < share)
+def without_requests(drop: Callable[[str, int], bool]) -> Network:
+    """A network on which no REQUEST gets through: what is lost stays lost."""
+    network = Network(link=Link(drop=drop))
+    send = network.send
+
+    def send_all_but_requests(side: str, data: bytes, address: Address) -> None:
+        if data[3] != Type.REQUEST:
+            send(side, data, address)
+
+    network.send = send_all_but_requests  # type: ignore[method-assign]
+    return network
 
 
 def test_everything_is_heard_in_order_on_a_perfect_network() -> None:
@@ -41,7 +52,7 @@ def test_the_first_sound_is_due_two_round_trips_after_the_start() -> None:
     began = network.now
     listener = network.join()
     network.run(1)
-    assert listener.played_at[0] - began == pytest.approx(4 * Link.delay_s, abs=1e-3)
+    assert listener.played_at[0] - began == pytest.approx(4 * network.link.delay_s, abs=1e-3)
 
 
 def test_a_late_joiner_begins_at_once_and_where_the_others_are() -> None:
@@ -51,7 +62,7 @@ def test_a_late_joiner_begins_at_once_and_where_the_others_are() -> None:
     began = network.now
     late = network.join()
     network.run(0.5)
-    assert late.played_at[0] - began == pytest.approx(4 * Link.delay_s, abs=1e-3)
+    assert late.played_at[0] - began == pytest.approx(4 * network.link.delay_s, abs=1e-3)
     position_s = [one.core.snapshot(network.now).position_s for one in (first, late)]
     assert position_s[0] == pytest.approx(position_s[1], abs=0.15)
     play_to_the_end(network, first, late)
@@ -70,13 +81,13 @@ def test_a_listener_gets_no_message_twice_when_its_burst_and_the_live_stream_mee
 
 @pytest.mark.parametrize("seed", range(3))
 def test_statistics_balance_and_agree_with_what_the_network_dropped(seed: int) -> None:
-    network = Network(link=random_loss(0.1, seed))
+    network = without_requests(random_loss(0.1, seed))
     listener = network.join()
     play_to_the_end(network, listener)
     count = listener.core.statistics
     assert balanced(listener)
     assert count.expected == 100
-    assert count.lost == 100 - len(listener.sequences)
+    assert count.lost == 100 - len(listener.sequences) == network.lost_audio
     assert 0 < count.lost < 40
 
 
@@ -299,7 +310,7 @@ def test_ten_times_the_speed_takes_a_tenth_of_the_time() -> None:
 
 
 def test_every_loss_is_logged_with_its_sequence(caplog: pytest.LogCaptureFixture) -> None:
-    network = Network(link=random_loss(0.1, 4))
+    network = without_requests(random_loss(0.1, 4))
     listener = network.join()
     play_to_the_end(network, listener)
     logged = {record.message for record in caplog.records if "lost" in record.message}

@@ -39,6 +39,7 @@ from message import (
     MessageError,
     Reject,
     Report,
+    Request,
     Status,
     Type,
 )
@@ -389,6 +390,36 @@ def test_a_report_goes_at_once_and_then_every_second_until_leaving() -> None:
     assert len(client.times(Report)) == 5
 
 
+def test_a_report_that_is_not_answered_is_sent_again_soon() -> None:
+    client = listening()
+    client.wait(0.1)
+    client.take(status(client))
+    client.wait(1.5)
+    assert client.times(Report) == pytest.approx([0, 1, 1.25, 1.5])
+    client.take(status(client))
+    client.wait(1.2)
+    assert client.times(Report)[4:] == pytest.approx([2.5, 2.75])
+
+
+def test_where_listeners_are_many_a_report_is_not_sent_again() -> None:
+    client = listening()
+    client.wait(0.1)
+    client.take(dataclasses.replace(status(client), report_s=8.0))
+    for _ in range(20):
+        client.session.heard(client.now)
+        client.wait(1)
+    assert all(b - a >= 4 for a, b in itertools.pairwise(client.times(Report)[1:]))
+
+
+def test_a_request_goes_to_the_server_with_the_session() -> None:
+    client = listening()
+    client.session.request("17-19,25")
+    client.wait(0)
+    ((message, address),) = [(m, to) for _, m, _, to in client.sent if m.type == Type.REQUEST]
+    sent = Request.from_message(message)
+    assert (sent.session, sent.missing, address) == (ID, "17-19,25", SERVER)
+
+
 def test_a_short_time_out_brings_several_reports_within_it() -> None:
     client = connecting()
     client.take(accept(timeout_s=0.5))
@@ -489,12 +520,42 @@ def test_who_does_not_know_the_session_cannot_send_the_listener_away(echo: str) 
 
 def test_the_round_trip_is_measured_and_nonsense_is_not() -> None:
     client = listening()
-    assert client.session.rtt_s is None
+    measured_s = client.session.round_trip.smoothed_s
     for impossible_s in (-1.0, 61.0):
         client.take(status(client, impossible_s))
-    assert client.session.rtt_s is None
+    assert client.session.round_trip.smoothed_s == measured_s == 0
     assert client.take(status(client, 0.125)) == client.session.status
-    assert client.session.rtt_s == pytest.approx(0.125)
+    assert client.session.round_trip.smoothed_s == pytest.approx(0.125 / 8)
+
+
+def test_the_handshake_is_the_first_measurement() -> None:
+    client = connecting()
+    client.wait(0.04)
+    client.take(Challenge(nonce=NONCE, cookie="cookie"))
+    assert client.session.round_trip.smoothed_s == pytest.approx(0.04)
+    client.wait(0.12)
+    client.take(accept())
+    assert client.session.round_trip.smoothed_s == pytest.approx(0.04 + 0.08 / 8)
+
+
+def test_an_answer_that_may_be_to_one_of_two_connects_measures_nothing() -> None:
+    client = connecting()
+    client.wait(0.4)
+    assert len(client.times(Connect)) == 2
+    client.take(Challenge(nonce=NONCE, cookie="cookie"))
+    client.wait(0.4)
+    assert len(client.times(Connect)) == 4
+    client.take(accept())
+    assert client.session.round_trip.smoothed_s is None
+
+
+def test_a_challenge_is_followed_by_no_longer_pauses_than_at_first() -> None:
+    client = connecting()
+    client.wait(5)
+    client.take(Challenge(nonce=NONCE, cookie="cookie"))
+    client.wait(2)
+    pauses = [b - a for a, b in itertools.pairwise(client.times(Connect))][-3:]
+    assert pauses[0] == pytest.approx(FIRST_PAUSE_S, rel=PAUSE_JITTER)
 
 
 # Leaving.

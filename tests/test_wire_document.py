@@ -23,6 +23,7 @@ from message import (
     HEADER_BYTES,
     MAGIC,
     MAX_CONTROL_BYTES,
+    MAX_RANGES_TEXT,
     VERSION,
     Accept,
     Challenge,
@@ -33,8 +34,10 @@ from message import (
     Message,
     MessageError,
     Positive,
+    Ranges,
     Reject,
     Report,
+    Request,
     Status,
     Text,
     Token,
@@ -58,6 +61,7 @@ CONTENTS: dict[str, type[Control]] = {
     "STATUS": Status,
     "END": End,
     "GOODBYE": Goodbye,
+    "REQUEST": Request,
 }
 
 UNITS = {"us": "µs", "ms": "ms", "s": "s", "hz": "Hz", "bps": "bit/s", "samples": "samples"}
@@ -65,6 +69,7 @@ UNITS = {"us": "µs", "ms": "ms", "s": "s", "hz": "Hz", "bps": "bit/s", "samples
 KINDS = {
     Token: "token",
     Text: "text",
+    Ranges: "ranges",
     int: "integer",
     float: "number",
     Positive: "positive",
@@ -189,10 +194,11 @@ def test_types_table_has_the_numbers_and_names_of_all_types() -> None:
 def test_types_table_says_json_where_the_code_has_fields_and_links_to_them() -> None:
     assert {content.TYPE.name: content for content in CONTENTS.values()} == CONTENTS
     subclasses = {*Control.__subclasses__(), *Report.__subclasses__()}
-    assert subclasses == set(CONTENTS.values())
+    # By name: of a class with slots the one that was made without them may still be there.
+    assert {one.__name__ for one in subclasses} == {one.__name__ for one in CONTENTS.values()}
     for row in table("Types"):
         name = row["name"]
-        special = "whole MP3 frames" if name == "AUDIO" else "reserved"
+        special = "whole MP3 frames" if name in ("AUDIO", "REPEAT") else "reserved"
         wanted = f"[JSON](#{name.lower()})" if name in CONTENTS else special
         assert row["data"] == wanted
 
@@ -274,7 +280,7 @@ def test_goodbye_has_the_fields_of_report_as_the_document_says() -> None:
 def test_kinds_table_has_every_kind_that_a_field_takes() -> None:
     assert [row["kind"] for row in table("Control messages")] == list(KINDS.values())
     assert [row["JSON"] for row in table("Control messages")] == [
-        *["string"] * 2,
+        *["string"] * 3,
         *["number"] * 3,
         "true` or `false",
     ]
@@ -307,6 +313,7 @@ FIELD_OF: dict[str, tuple[Control, str]] = {
         ),
         "title",
     ),
+    "ranges": (Request(session="", missing="0"), "missing"),
     "integer": (End(last_sequence=0, reason=""), "last_sequence"),
     "number": (Report(session="", clock_us=0, expected=0, received=0, intact=0), "played_s"),
     "positive": (
@@ -352,6 +359,21 @@ def test_kinds_table_has_the_length_and_the_characters_of_strings(kind: str) -> 
     assert {chr(c) for c in characters if takes(kind, chr(c))} == named
 
 
+def test_kinds_table_has_the_length_the_characters_and_an_example_of_ranges() -> None:
+    described = re.match(
+        r"At most ([\d,]+) of (.*): .* as in `(.*?)`. Ascending and apart\.", values("ranges")
+    )
+    assert described is not None
+    longest, characters, example = described.groups()
+    assert longest == f"{MAX_RANGES_TEXT:,}"
+    assert set(re.findall("`(.)`", characters)) == {"0", "9", "-", ","}
+    assert [*Request(session="", missing=example).ranges()] == [range(17, 20), range(25, 26)]
+    text = ",".join(str(number) for number in range(10, 1000, 2))
+    assert takes("ranges", text[:MAX_RANGES_TEXT])
+    assert not takes("ranges", text[: MAX_RANGES_TEXT + 1] + "1")
+    assert not takes("ranges", "1 ,2")
+
+
 @pytest.mark.parametrize("kind", ["integer", "number", "positive"])
 def test_kinds_table_has_the_bounds_of_numbers(kind: str) -> None:
     bounds = re.match(r"From ([\d.]+) to (less than )?(\d+)\^(\d+)( - 1)?", values(kind))
@@ -376,4 +398,5 @@ def test_reasons_table_has_every_reason_that_the_client_knows() -> None:
 
 def test_large_sizes_in_the_text_are_those_of_the_code() -> None:
     sizes = re.findall(r"\b(\d,\d{3})\b(?!,)", DOCUMENT)
-    assert set(sizes) == {f"{CONNECT_BYTES:,}", f"{MAX_CONTROL_BYTES:,}"}
+    wanted = (CONNECT_BYTES, MAX_CONTROL_BYTES, MAX_RANGES_TEXT)
+    assert set(sizes) == {f"{size:,}" for size in wanted}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, NamedTuple, cast
@@ -37,6 +37,10 @@ class QueueLogger(logging.Logger):
     capacity = 0
     """Lines that may wait; others are dropped, for audio goes before the log."""
 
+    many = 0
+    call_writer: Callable[[], None] | None = None
+    """Called when so many wait."""
+
     def _log(
         self,
         level: int,
@@ -50,9 +54,11 @@ class QueueLogger(logging.Logger):
         lines = self.lines
         if lines is None:
             super()._log(level, msg, args, exc_info, extra, stack_info, stacklevel + 1)
-        elif lines.qsize() < self.capacity:
+        elif (waiting := lines.qsize()) < self.capacity:
             fault = cast(ExceptionInfo, sys.exc_info()) if exc_info else None
             lines.put(Line(time.time(), level, msg, args, fault))
+            if waiting == self.many and self.call_writer is not None:
+                self.call_writer()
 
 
 def get_logger(name: str) -> QueueLogger:

@@ -13,6 +13,7 @@ NONE, REQUEST, PARITY, BOTH = "none", "ARQ", "FEC 20+4", "ARQ and FEC 20+4"
 
 METHODS = {
     NONE: Method(NONE, withheld=("REQUEST",)),
+    REQUEST: Method(REQUEST),
 }
 """A row of the table for each way to repair: what it takes to have just this one."""
 

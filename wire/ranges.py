@@ -1,0 +1,50 @@
+"""Numbers as text, in ranges: `17-19,25`. So a REQUEST names what is missing.
+
+Pure. What comes from the network is checked: ascending and apart, so that no text makes a number
+count twice, and what it costs to go through them is bounded by the length of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+
+def ranges_of(numbers: Iterable[int]) -> Iterator[range]:
+    """Ascending `numbers` in as few ranges as there are."""
+    first = last = None
+    for number in numbers:
+        if first is None or last is None:
+            first = number
+        elif number != last + 1:
+            yield range(first, last + 1)
+            first = number
+        last = number
+    if first is not None and last is not None:
+        yield range(first, last + 1)
+
+
+def texts_of(numbers: Iterable[int], most_characters: int) -> Iterator[str]:
+    """Ascending `numbers` as text, in as few pieces as `most_characters` allow (at least 33)."""
+    text = ""
+    for one in ranges_of(numbers):
+        word = f"{one.start}" if len(one) == 1 else f"{one.start}-{one.stop - 1}"
+        if text and len(text) + 1 + len(word) > most_characters:
+            yield text
+            text = ""
+        text = f"{text},{word}" if text else word
+    if text:
+        yield text
+
+
+def ranges_in(text: str) -> list[range]:
+    """The ranges that `text` names; ValueError if they are none, or not ascending and apart."""
+    ranges = []
+    after = 0
+    for word in text.split(","):
+        first, _, last = word.partition("-")
+        one = range(int(first), int(last or first) + 1)
+        if not one or one.start < after:
+            raise ValueError(f"{word} is reversed, or not after what comes before it")
+        ranges.append(one)
+        after = one.stop
+    return ranges
