@@ -39,7 +39,7 @@ from shell.udp import (  # noqa: E402
     Bell,
     family_of,
     open_client_sockets,
-    receive,
+    receive_train,
     server_addresses,
     wait_readable,
 )
@@ -160,12 +160,14 @@ class Client:
                     self._take_from(sock)
 
     def _take_from(self, sock: socket.socket) -> None:
-        came = receive(sock)
+        came = receive_train(sock)
         if came is None:
             return
+        train, address = came
         now = time.monotonic()
         with self._meeting:
-            self._network.receive_datagram(*came, now)
+            for datagram in train:
+                self._network.receive_datagram(datagram, address, now)
 
     def _player_is_wanted(self, now: float) -> bool:
         """Whether the player sleeps, and would sleep too long."""

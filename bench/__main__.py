@@ -1,7 +1,6 @@
 """Measure, and say whether it is good enough.
 
-    python -m bench                         everything but peers, in less than ten minutes
-    python -m bench peers                   beside GStreamer and Icecast, in seven
+    python -m bench                         everything, in less than ten minutes
     python -m bench first-sound pacing      only that
     python -m bench --json result.json      and for scripts
 
@@ -42,14 +41,11 @@ FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "fan-out": fanout_cost.measure,
     "server-cpu": server_cpu.measure,
     "pacing": pacing.measure,
-    "peers": peers.measure,
     "memory": memory.measure,
     "client-cpu": client_cpu.measure,
+    "peers": peers.measure,
 }
 """What takes least time comes first."""
-
-APART = "peers"
-"""It takes as long as all the others together, and wants other people's programs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         results = _results(
-            options.names or [name for name in FAMILIES if name != APART],
+            options.names or list(FAMILIES),
             QUICK if options.quick else Effort(),
         )
     except Failed as error:
@@ -116,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="NAME",
         type=_family,
-        help=f"what to measure: {', '.join(FAMILIES)} (default: all but {APART})",
+        help=f"what to measure: {', '.join(FAMILIES)} (default: all)",
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results as JSON")
     parser.add_argument(

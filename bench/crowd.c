@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 
 #define AT_ONCE 256
 #define DATAGRAM_BYTES 1536
+#define TRAIN_BYTES 65536
 #define HEADER_BYTES 32
 #define AUDIO 5
 #define STATUS 7
@@ -64,17 +66,41 @@ static void take_audio(struct crowd *crowd, uint32_t listener, const char *data,
     crowd->late[bin < 0 ? 0 : bin >= BINS ? BINS - 1 : bin]++;
 }
 
+/* One datagram for `listener`. If it is not AUDIO, it goes to `control`: 1, else 0. */
+static int take(struct crowd *crowd, uint32_t listener, const char *data, uint32_t bytes,
+                int64_t now_us, struct control *control)
+{
+    crowd->datagrams++;
+    if (listener >= crowd->listeners) {
+        crowd->others++;
+    } else if (crowd->anything) {
+        crowd->received[listener]++;
+    } else if (bytes < HEADER_BYTES || bytes > DATAGRAM_BYTES) {
+        crowd->others++;
+    } else if (data[3] == AUDIO) {
+        take_audio(crowd, listener, data, now_us);
+    } else if (data[3] != STATUS || crowd->want_status) {
+        if (data[3] == STATUS)
+            crowd->want_status = 0;
+        control->listener = listener;
+        control->bytes = bytes;
+        memcpy(control->data, data, bytes);
+        return 1;
+    }
+    return 0;
+}
+
 /* Take all that has come to `sock`. What is not AUDIO goes to `controls`; how many of them.
- * Returns early when they are full. */
+ * Returns early when they are nearly full: control messages come one by one, never in trains. */
 int drain(int sock, struct crowd *crowd, struct control *controls, int room)
 {
-    static char buffers[AT_ONCE][DATAGRAM_BYTES], ancillary[AT_ONCE][128];
+    static char buffers[AT_ONCE][TRAIN_BYTES], ancillary[AT_ONCE][128];
     struct mmsghdr messages[AT_ONCE];
     struct iovec vectors[AT_ONCE];
     int taken = 0;
     while (taken + AT_ONCE <= room) {
         for (int i = 0; i < AT_ONCE; i++) {
-            vectors[i] = (struct iovec){buffers[i], DATAGRAM_BYTES};
+            vectors[i] = (struct iovec){buffers[i], TRAIN_BYTES};
             messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i],
                                                   .msg_iovlen = 1,
                                                   .msg_control = ancillary[i],
@@ -86,7 +112,8 @@ int drain(int sock, struct crowd *crowd, struct control *controls, int room)
         int64_t now_us = now.tv_sec * 1000000 + now.tv_nsec / 1000;
         for (int i = 0; i < came; i++) {
             struct msghdr *header = &messages[i].msg_hdr;
-            uint32_t listener = crowd->listeners;
+            uint32_t listener = crowd->listeners, bytes = messages[i].msg_len;
+            int step = bytes;
             for (struct cmsghdr *one = CMSG_FIRSTHDR(header); one; one = CMSG_NXTHDR(header, one)) {
                 if (one->cmsg_level == IPPROTO_IP && one->cmsg_type == IP_PKTINFO) {
                     struct in_pktinfo info;
@@ -96,26 +123,14 @@ int drain(int sock, struct crowd *crowd, struct control *controls, int room)
                     uint32_t dropped;
                     memcpy(&dropped, CMSG_DATA(one), sizeof dropped);
                     crowd->dropped = dropped;
+                } else if (one->cmsg_level == SOL_UDP && one->cmsg_type == UDP_GRO) {
+                    memcpy(&step, CMSG_DATA(one), sizeof step);
                 }
             }
-            crowd->datagrams++;
-            unsigned bytes = messages[i].msg_len;
-            const char *data = buffers[i];
-            if (listener >= crowd->listeners) {
-                crowd->others++;
-            } else if (crowd->anything) {
-                crowd->received[listener]++;
-            } else if (bytes < HEADER_BYTES) {
-                crowd->others++;
-            } else if (data[3] == AUDIO) {
-                take_audio(crowd, listener, data, now_us);
-            } else if (data[3] != STATUS || crowd->want_status) {
-                if (data[3] == STATUS)
-                    crowd->want_status = 0;
-                controls[taken].listener = listener;
-                controls[taken].bytes = bytes;
-                memcpy(controls[taken++].data, data, bytes);
-            }
+            for (uint32_t at = 0; at < bytes && taken < room; at += step)
+                taken += take(crowd, listener, buffers[i] + at,
+                              bytes - at < (uint32_t)step ? bytes - at : (uint32_t)step, now_us,
+                              &controls[taken]);
         }
         if (came < AT_ONCE)
             return taken;

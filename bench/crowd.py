@@ -44,6 +44,7 @@ from message import (
     Status,
     Type,
 )
+from shell.udp import SOL_UDP, UDP_GRO
 
 FIRST_LISTENER = 0x7F01_0001
 """127.1.0.1, as a number."""
@@ -223,6 +224,8 @@ class _Socket:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+        if not anything:
+            self._socket.setsockopt(SOL_UDP, UDP_GRO, 1)
         self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - all of 127.0.0.0/8 are listeners
         self.port: int = self._socket.getsockname()[1]
         self._sources = [

@@ -52,7 +52,7 @@ class Plan:
     window_s: float
 
 
-PLANS = (Plan(100, 3, 1, 2.5), Plan(1_000, 3, 1, 7.0), Plan(10_000, 1, 3, 5.0))
+PLANS = (Plan(100, 2, 1, 2.5), Plan(1_000, 3, 1, 5.0), Plan(10_000, 1, 3, 4.0))
 QUICK_PLANS = (Plan(100, 1, 1, 2.0), Plan(1_000, 1, 2, 2.0))
 
 LIMITED_AT = 1_000

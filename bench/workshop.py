@@ -25,15 +25,15 @@ IMPORTED = "import client, server, av, pydub, rich.console, rich.live, rich.tabl
 class Effort:
     """How long to measure."""
 
-    rounds: int = 7
+    rounds: int = 5
     """Of what takes about a second."""
-    steady_s: float = 30.0
+    steady_s: float = 18.0
     """Real time of what is measured in steady state."""
     windows: int = 3
     """Parts of that time, each of which gives a value."""
     long_media_s: float = 3600.0
     short_media_s: float = 600.0
-    speed: float = 100.0
+    speed: float = 150.0
     """At which the hour passes."""
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.outbox import Outbox
-from broadcasting.registry import Listener, Registry
+from broadcasting.registry import MISSED_REPORTS, Listener, Registry
 from broadcasting.retransmission import Retransmission
 from broadcasting.settings import Settings
 from broadcasting.statistics import ServerStatistics
@@ -45,12 +45,15 @@ from wire.address import Address, address_text
 from wire.log import get_logger
 
 REPORT_S = 1.0
-REPORT_SPACING_S = 0.025
-MOST_REPORT_S = 25.0
+REPORT_SPACING_S = 0.05
+MOST_REPORT_S = 60.0
 """From one REPORT of a listener to its next: a second, or longer, so that those of all listeners
-come so far apart, but never longer than this. One costs 0.15 ms with its answer: so they take less
-than 1 % of a core up to a thousand listeners, and beyond that about a tenth of what the audio
-takes. Bandwidth would allow far more (the 5 % of RFC 3550, section 6.2)."""
+come so far apart, but never longer than this. One costs 0.1 ms with its answer: so they take about
+as much as the audio of a hundred listeners, and with ten thousand a twentieth of all. Bandwidth
+would allow far more (the 5 % of RFC 3550, section 6.2)."""
+
+PUNCTUAL_LISTENERS = 128
+"""Up to so many report often enough for --timeout; of more a silent one is noticed later."""
 
 REPORTS_IN_TIMEOUT = 5
 """From one REPORT of a listener to its next, while they are few, or so many in --timeout."""
@@ -205,9 +208,7 @@ class Reception:
         self.registry.heard(listener, now)
         listener.report = report
         listener.end_acknowledged = report.ended and self.closing
-        report_s = max(
-            self._usual_report_s, min(MOST_REPORT_S, len(self.registry) * REPORT_SPACING_S)
-        )
+        report_s = self._report_s()
         if report_s > self._usual_report_s:
             self.registry.expect_reports(report_s, now)
         status = self._status.write(
@@ -252,6 +253,14 @@ class Reception:
         for sent in self._retransmission.answer(address, ranges, rtt_s, now):
             self._statistics.repeated_bytes += len(sent.datagram) - HEADER_BYTES
             self._outbox.repeat(sent.sequence, repeat_of(sent.datagram), address)
+
+    def _report_s(self) -> float:
+        """How often a listener should report, as many as there are now."""
+        listeners = len(self.registry)
+        report_s = min(MOST_REPORT_S, listeners * REPORT_SPACING_S)
+        if listeners <= PUNCTUAL_LISTENERS:
+            report_s = min(report_s, self._settings.timeout_s / MISSED_REPORTS)
+        return max(self._usual_report_s, report_s)
 
     def _admit(self, connect: Connect, address: Address, now: float) -> None:
         timely = self._stream.started and self._catch_up.backlog_s <= BURST_PATIENCE_S

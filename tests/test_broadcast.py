@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from broadcasting.broadcast import DRAIN_S, END_REPEAT_S, Broadcast
 from broadcasting.history import Sent
-from broadcasting.reception import MOST_REPORT_S, REPORT_SPACING_S
+from broadcasting.reception import PUNCTUAL_LISTENERS, REPORT_SPACING_S
+from broadcasting.registry import MISSED_REPORTS
 from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from broadcasting.turns import Turn
@@ -398,6 +399,18 @@ def test_every_answer_tells_what_is_so_now() -> None:
     assert second.server_clock_us - first.server_clock_us == 2_000_000
 
 
+@pytest.mark.parametrize("count", [60, PUNCTUAL_LISTENERS])
+def test_a_silent_one_of_a_hundred_loses_its_slot_in_time(count: int) -> None:
+    server = Server(Settings(max_clients=count, timeout_s=TIMEOUT_S))
+    for number in range(count):
+        address = ("198.51.100.9", 10_000 + number)
+        session = server.join(address).session
+    asked_s = only(Status, server.say(report(session), address)).report_s
+    assert 1.0 < asked_s <= TIMEOUT_S / MISSED_REPORTS
+    server.wait(TIMEOUT_S)
+    assert server.addresses() == ()
+
+
 def test_a_listener_may_be_silent_for_longer_when_it_was_asked_to_report_seldom() -> None:
     server = Server(Settings(max_clients=1000))
     sessions = {}
@@ -405,8 +418,8 @@ def test_a_listener_may_be_silent_for_longer_when_it_was_asked_to_report_seldom(
         address = ("198.51.100.9", 10_000 + number)
         sessions[address] = server.join(address).session
     asked_s = only(Status, server.say(report(sessions[address]), address)).report_s
-    assert asked_s == MOST_REPORT_S
-    server.wait(2 * asked_s)
+    assert asked_s == 1000 * REPORT_SPACING_S
+    server.wait((MISSED_REPORTS - 0.5) * asked_s)
     assert len(server.addresses()) == 1000
     server.wait(asked_s)
     assert server.addresses() == ()

@@ -1,0 +1,73 @@
+"""Receiving from a client's sockets, on loopback."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from broadcasting.sendmmsg import UDP_SEGMENT
+from shell.udp import SOL_UDP, open_client_sockets, receive_train
+
+WAIT_S = 5.0
+
+
+@pytest.fixture(params=[("127.0.0.1", 0), ("::1", 0, 0, 0)], ids=["IPv4", "IPv6"])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A server's socket and a client's."""
+    (client,) = open_client_sockets([request.param])
+    client.bind(request.param)
+    with client, socket.socket(client.family, socket.SOCK_DGRAM) as server:
+        server.bind(request.param)
+        yield server, client
+
+
+def received(client: socket.socket, count: int) -> list[bytes]:
+    """At least `count` datagrams, or what came in time."""
+    found: list[bytes] = []
+    while len(found) < count and select.select([client], [], [], WAIT_S)[0]:
+        came = receive_train(client)
+        assert came is not None
+        found += came[0]
+    return found
+
+
+def test_datagrams_come_one_by_one_as_they_were_sent(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    server, client = pair
+    for data in (b"one", b"", b"two"):
+        server.sendto(data, client.getsockname())
+    assert received(client, 3) == [b"one", b"", b"two"]
+    assert receive_train(client) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux cuts and joins datagrams")
+@pytest.mark.parametrize("size", [3 * 1286, 2 * 1286 + 700])
+def test_a_train_is_cut_where_it_was_joined(
+    pair: tuple[socket.socket, socket.socket], size: int
+) -> None:
+    server, client = pair
+    payload = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    segment = [(SOL_UDP, UDP_SEGMENT, struct.pack("=H", 1286))]
+    server.sendmsg([payload], segment, 0, client.getsockname())
+    assert received(client, 3) == [payload[at : at + 1286] for at in range(0, size, 1286)]
+
+
+def test_the_sender_is_told(pair: tuple[socket.socket, socket.socket]) -> None:
+    server, client = pair
+    server.sendto(b"x", client.getsockname())
+    select.select([client], [], [], WAIT_S)
+    assert receive_train(client) == ([b"x"], server.getsockname())
+
+
+def test_where_ancillary_data_cannot_be_had_it_is_done_without() -> None:
+    class Plain:
+        def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
+            return b"x", ("192.0.2.1", 4501)
+
+    assert receive_train(Plain()) == ([b"x"], ("192.0.2.1", 4501))  # type: ignore[arg-type]
