@@ -6,12 +6,12 @@
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup test lint demo bench clean
+.PHONY: help setup test lint demo bench bench-loss clean
 
 export PYTHON
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## install what the two programs need: system packages, and .venv
 	@tools/setup.sh run >/dev/null
@@ -35,6 +35,10 @@ demo: setup ## broadcast to a listener on this machine
 
 bench: setup ## measure
 	@.venv/bin/python -m bench $(ARGS)
+
+bench-loss: ## measure what is heard over a network that loses, and draw it in docs/
+	@tools/setup.sh bench >/dev/null
+	@.venv/bin/python -m bench.loss --picture docs/loss.png $(ARGS)
 
 clean: ## remove everything that was made, the environments too
 	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav

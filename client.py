@@ -20,9 +20,10 @@ import socket  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 from listening.arguments import parse  # noqa: E402
-from listening.display import live_text, summary  # noqa: E402
+from listening.display import live_text, simulation_rows, summary  # noqa: E402
 from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
 from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
 from listening.playback import Playback  # noqa: E402
@@ -44,6 +45,10 @@ from shell.udp import (  # noqa: E402
 )
 from wire.log import get_logger  # noqa: E402
 
+if TYPE_CHECKING:
+    from listening.simulated_network import SimulatedNetwork
+    from wire.link_conditions import LinkConditions
+
 FAILED = 1
 
 REFRESH_S = 0.5
@@ -58,12 +63,20 @@ class Client:
     """The sockets, the receiver and the playback thread, and the lock where they meet."""
 
     def __init__(
-        self, listen: Listen, playback: Playback, output: Output, sockets: Sequence[socket.socket]
+        self,
+        listen: Listen,
+        playback: Playback,
+        output: Output,
+        sockets: Sequence[socket.socket],
+        simulated: SimulatedNetwork | None = None,
     ) -> None:
+        """`simulated`: what stands between the sockets and `listen`."""
         self.listen = listen
+        self.simulated = simulated
         self.failure: str | None = None
         self._playback = playback
         self._output = output
+        self._network = simulated or listen
         self._sockets = {sock.family: sock for sock in sockets}
         self._meeting = threading.Lock()
         self._bell = Bell()
@@ -78,7 +91,7 @@ class Client:
         player = self._thread("playback", self._play, signals)
         while player.is_alive():
             if line.is_due():
-                line.show(live_text(self.snapshot()))
+                line.show(live_text(self.snapshot(), self.simulated))
             if signals.wait(REFRESH_S):
                 self._silence()
         with self._meeting:
@@ -126,9 +139,9 @@ class Client:
         while not self._abort:
             now = time.monotonic()
             with self._meeting:
-                self.listen.on_due(now)
-                outgoing = self.listen.datagrams_to_send(now)
-                due = self.listen.next_due()
+                self._network.on_due(now)
+                outgoing = self._network.datagrams_to_send(now)
+                due = self._network.next_due()
                 wanted = self._player_is_wanted(now)
             if wanted:
                 self._alarm.ring()
@@ -154,7 +167,7 @@ class Client:
         now = time.monotonic()
         with self._meeting:
             for datagram in train:
-                self.listen.receive_datagram(datagram, address, now)
+                self._network.receive_datagram(datagram, address, now)
 
     def _player_is_wanted(self, now: float) -> bool:
         """Whether the player sleeps, and would sleep too long."""
@@ -238,7 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         random=random.Random(),  # noqa: S311 - spreads pauses, guards nothing
         now=time.monotonic(),
     )
-    client = Client(listen, Playback(output, options.volume), output, sockets)
+    simulated = _simulated_network(listen, options.simulate)
+    client = Client(listen, Playback(output, options.volume), output, sockets, simulated)
     try:
         with Signals() as signals:
             stream = human_stream(options.json, options.output)
@@ -252,10 +266,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging_to.close()
 
 
+def _simulated_network(
+    listen: Listen, conditions: LinkConditions | None
+) -> SimulatedNetwork | None:
+    if conditions is None:
+        return None
+    from listening.simulated_network import SimulatedNetwork
+
+    log.warning("simulated network: %s", conditions)
+    return SimulatedNetwork(listen, conditions)
+
+
 def _tell_the_end(options: argparse.Namespace, client: Client) -> int:
     snapshot = client.snapshot()
     failure = client.failure or client.listen.failure
-    rows = summary(snapshot.statistics)
+    rows = summary(snapshot.statistics) + simulation_rows(client.simulated)
     log.info(
         "final: %s",
         "; ".join(f"{name.strip()} {value} {rest}".strip() for name, value, rest in rows),
@@ -265,7 +290,8 @@ def _tell_the_end(options: argparse.Namespace, client: Client) -> int:
         print_table(stream, snapshot.title or "No stream", rows)
     if options.json is not None:
         try:
-            write_json(options.json, as_json(snapshot, client.listen.accept, failure))
+            content = as_json(snapshot, client.listen.accept, failure, client.simulated)
+            write_json(options.json, content)
         except OSError as error:
             return _failed(f"cannot write {options.json}: {error.strerror}", FAILED)
     if failure is not None:

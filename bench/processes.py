@@ -18,6 +18,7 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,8 +46,14 @@ class Program:
     """One run of `script`, which ends with the `with` block at the latest."""
 
     def __init__(
-        self, script: str, *arguments: str, folder: Path, environment: dict[str, str]
+        self,
+        script: str,
+        *arguments: str,
+        folder: Path,
+        environment: dict[str, str],
+        within: Sequence[str] = (),
     ) -> None:
+        """`within`: a command that becomes the program, somewhere else."""
         folder.mkdir()
         self._json = folder / "result.json"
         self._log = folder / "program.log"
@@ -56,7 +63,7 @@ class Program:
         files = ["--json", str(self._json), "--log-file", str(self._log)]
         self.started_at = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, script, *arguments, *files],
+            [*within, sys.executable, script, *arguments, *files],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -164,9 +171,23 @@ class Program:
 class Server(Program):
     """server.py on a free port of this machine, ready for listeners."""
 
-    def __init__(self, *arguments: str, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        environment: dict[str, str],
+        host: str = HOST,
+        within: Sequence[str] = (),
+    ) -> None:
         super().__init__(
-            "server.py", *arguments, "0", "--host", HOST, folder=folder, environment=environment
+            "server.py",
+            *arguments,
+            "0",
+            "--host",
+            host,
+            folder=folder,
+            environment=environment,
+            within=within,
         )
         try:
             self.port = int(self.wait_for(r"listening on \S+:(\d+) ")[1])
@@ -179,8 +200,20 @@ class Client(Program):
     """client.py, listening to the server on `port`."""
 
     def __init__(
-        self, port: int, *arguments: str, folder: Path, environment: dict[str, str]
+        self,
+        port: int,
+        *arguments: str,
+        folder: Path,
+        environment: dict[str, str],
+        host: str = HOST,
+        within: Sequence[str] = (),
     ) -> None:
         super().__init__(
-            "client.py", HOST, str(port), *arguments, folder=folder, environment=environment
+            "client.py",
+            host,
+            str(port),
+            *arguments,
+            folder=folder,
+            environment=environment,
+            within=within,
         )

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shell.arguments import Parser, add_common, integer, number
+
+if TYPE_CHECKING:
+    from wire.link_conditions import LinkConditions
 
 _EXAMPLES = """examples:
   client.py 192.0.2.10 4501                       listen
@@ -66,5 +71,24 @@ def parser() -> Parser:
         metavar="SECONDS",
         help="how long to look for a server, in all, in seconds (default: %(default)s)",
     )
+    add(
+        "--simulate",
+        type=_conditions,
+        metavar="SPEC",
+        help="a bad network, in both directions: loss=10%%,burst=5,delay=50ms,jitter=20ms,"
+        "reorder=2%%,duplicate=1%%,seed=7, or some of these; burst is the mean length of a burst"
+        " of losses, in datagrams; the delay is one way, give or take the jitter (default: none)",
+    )
     add_common(parser, "logs/client.log")
     return parser
+
+
+def _conditions(text: str) -> LinkConditions:
+    # Who has a network has no need of this, and need not wait for it.
+    from wire.link_conditions import LinkConditions
+
+    try:
+        # A small number, for people: they can type it to have the same again.
+        return LinkConditions.parse(text, seed=secrets.randbelow(100_000))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

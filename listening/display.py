@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from listening.listen import ListenSnapshot
 from listening.session import State
 from listening.statistics import Statistics
 from shell.text import clock, milliseconds, percentages
 
+if TYPE_CHECKING:
+    from listening.simulated_network import SimulatedNetwork
+    from wire.simulated_link import SimulatedLink
+
 Row = tuple[str, str, str]
 
 
-def live_text(now: ListenSnapshot) -> str:
-    """One line: what sounds, how much lies ready, how it goes."""
+def live_text(now: ListenSnapshot, simulated: SimulatedNetwork | None = None) -> str:
+    """One line: what sounds, how much lies ready, how it goes, and whose doing that is."""
     count = now.statistics
     if now.state is State.CONNECTING:
-        return (
-            "looking for the server" if not count.received else "the server is gone: looking for it"
-        )
-    if not count.received:
-        return f"registered: waiting for the start of {now.title or 'the stream'}"
-    repaired = count.retransmitted + count.rebuilt
-    # The title may be longer than the terminal is wide.
-    parts = [
-        f"{clock(now.position_s)} of {clock(now.duration_s)}",
-        f"buffer {now.buffer_s:.1f} s",
-        *([f"{repaired} repaired"] if repaired else []),
-        f"{count.lost} lost",
-        f"jitter {milliseconds(_ms(count.jitter_s))}",
-        now.title,
-    ]
+        gone = "the server is gone: looking for it"
+        parts = [gone if count.received else "looking for the server"]
+    elif not count.received:
+        parts = [f"registered: waiting for the start of {now.title or 'the stream'}"]
+    else:
+        repaired = count.retransmitted + count.rebuilt
+        parts = [
+            f"{clock(now.position_s)} of {clock(now.duration_s)}",
+            f"buffer {now.buffer_s:.1f} s",
+            *([f"{repaired} repaired"] if repaired else []),
+            f"{count.lost} lost",
+            f"jitter {milliseconds(_ms(count.jitter_s))}",
+        ]
+    if simulated is not None:
+        parts.append(f"simulated network: {simulated.conditions.as_text()}")
+    if count.received and now.state is not State.CONNECTING:
+        # The title may be longer than the terminal is wide.
+        parts.append(now.title)
     return " · ".join(parts)
 
 
@@ -73,6 +82,26 @@ def _requests(count: Statistics) -> str:
     if not count.requests:
         return ""
     return f"in {count.requests} requests; {count.needless} of them came after all"
+
+
+def simulation_rows(simulated: SimulatedNetwork | None) -> list[Row]:
+    """What of it was the simulation's doing; nothing without one."""
+    if simulated is None:
+        return []
+    conditions = simulated.conditions
+    return [
+        ("simulated network", "", f"{conditions.as_text()}; seed {conditions.seed}"),
+        _link_row("  dropped on the way to us", simulated.to_us),
+        _link_row("  on the way to the server", simulated.from_us),
+    ]
+
+
+def _link_row(name: str, link: SimulatedLink) -> Row:
+    total = link.total()
+    audio = link.counts().get("AUDIO")
+    of_audio = "" if audio is None else f" ({audio.dropped} of {audio.came} of audio)"
+    remark = f"of {total.came} datagrams{of_audio}; {total.duplicated} doubled"
+    return (name, str(total.dropped), remark)
 
 
 def _shares(counts: tuple[float, ...]) -> list[str]:

@@ -201,7 +201,8 @@ class Repair:
         if sequence >= self._next - 1:
             self._next = sequence + 1
             self._next_time_us = message.media_time_us + duration_us
-            self._length_us = max(LEAST_MESSAGE_US, duration_us)
+            # The last message of a file may be much shorter than those that follow it.
+            self._length_us = max(self._length_us, duration_us)
         if message.type == Type.AUDIO:
             self._keep_pace(message.media_time_us, now)
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 from listening.listen import ListenSnapshot
 from message import Accept, milliseconds
 
+if TYPE_CHECKING:
+    from listening.simulated_network import SimulatedNetwork
+    from wire.simulated_link import SimulatedLink
 
-def as_json(end: ListenSnapshot, accept: Accept | None, failure: str | None) -> dict[str, Any]:
+
+def as_json(
+    end: ListenSnapshot,
+    accept: Accept | None,
+    failure: str | None,
+    simulated: SimulatedNetwork | None = None,
+) -> dict[str, Any]:
     """Everything that was counted; what is not known is None."""
     count = end.statistics
     return {
@@ -50,4 +60,17 @@ def as_json(end: ListenSnapshot, accept: Accept | None, failure: str | None) -> 
         "jitter_ms": milliseconds(count.jitter_s),
         "rtt_ms": milliseconds(count.rtt_s),
         "failure": failure,
+        "simulated": None
+        if simulated is None
+        else {
+            "conditions": str(simulated.conditions),
+            "to_client": _link(simulated.to_us),
+            "to_server": _link(simulated.from_us),
+        },
     }
+
+
+def _link(link: SimulatedLink) -> dict[str, Any]:
+    """What became of the datagrams of one direction, in all and by type."""
+    types = {name: dataclasses.asdict(one) for name, one in sorted(link.counts().items())}
+    return {**dataclasses.asdict(link.total()), "types": types}

@@ -1,12 +1,12 @@
 """Both cores in one process, joined by a network that loses, delays and reorders, in virtual time.
 
-Loss is data: `drop(side, index)` says which datagram of which side goes missing.
+Loss is data: `drop(side, index)` says which datagram of which side goes missing. Or it is chance:
+`LinkConditions`, as they are typed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +18,10 @@ from broadcasting.settings import Settings
 from broadcasting.source import Segment, Track
 from broadcasting.turns import Turn
 from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
-from message import Type
+from listening.simulated_network import type_of
 from wire.address import Address
+from wire.link_conditions import LinkConditions
+from wire.simulated_link import Fate, SimulatedLink, fates
 
 SERVER: Address = ("192.0.2.1", 4501)
 
@@ -64,25 +66,16 @@ class Link:
     jitter: Callable[[str, int], float] = lambda side, index: 0.0
     copies: Callable[[str, int], int] = lambda side, index: 1
 
+    def fate(self, side: str, index: int) -> Fate:
+        """What happens to this datagram that `side` sends."""
+        copies = 0 if self.drop(side, index) else self.copies(side, index)
+        return [self.delay_s + self.jitter(side, index) for _ in range(copies)]
+
 
 def random_loss(share: float, seed: int) -> Callable[[str, int], bool]:
     """Each datagram is lost with this probability, whichever way it goes."""
     random = Random(seed)
     return lambda side, index: random.random() < share
-
-
-def burst_loss(share: float, mean: float, seed: int) -> Callable[[str, int], bool]:
-    """Gilbert's model, each way for itself: bursts of `mean` datagrams, `share` lost in all."""
-    random = Random(seed)
-    losing = {"server": False, "client": False}
-    leave = 1 / mean
-    enter = leave * share / (1 - share)
-
-    def drop(side: str, index: int) -> bool:
-        losing[side] = random.random() < (1 - leave if losing[side] else enter)
-        return losing[side]
-
-    return drop
 
 
 class Listener:
@@ -130,19 +123,19 @@ class Network:
         self,
         settings: Settings | None = None,
         programme: Iterator[Segment] | None = None,
-        link: Link | None = None,
+        link: Link | LinkConditions | None = None,
     ) -> None:
         self.now = 1000.0
         self.link = link or Link()
+        self.links = {
+            side: SimulatedLink(self._fates(side), type_of) for side in ("server", "client")
+        }
         self.listeners: list[Listener] = []
         self.sent = {"server": 0, "client": 0}
         self.bytes_to: dict[Address, int] = {}
         self.bytes_of: Counter[int] = Counter()
         """Bytes that were sent, by type of message."""
-        self.lost_audio = 0
-        self._order = itertools.count()
         self._numbers = itertools.count()
-        self._flying: list[tuple[float, int, str, bytes, Address]] = []
         self._runs = itertools.count(1)
         self.start_server(
             settings or Settings(), programme if programme is not None else segments(100)
@@ -182,17 +175,16 @@ class Network:
 
     def send(self, side: str, data: bytes, address: Address) -> None:
         """Put one datagram on the way: to `address` from the server, from `address` to it."""
-        index = self.sent[side]
         self.sent[side] += 1
         if side == "server":
             self.bytes_to[address] = self.bytes_to.get(address, 0) + len(data)
         self.bytes_of[data[3]] += len(data)
-        if self.link.drop(side, index):
-            self.lost_audio += data[3] == Type.AUDIO
-            return
-        for _ in range(self.link.copies(side, index)):
-            arrival = self.now + self.link.delay_s + self.link.jitter(side, index)
-            heapq.heappush(self._flying, (arrival, next(self._order), side, data, address))
+        self.links[side].receive_datagram(data, address, self.now)
+
+    @property
+    def lost_audio(self) -> int:
+        """AUDIO messages that did not arrive."""
+        return self.links["server"].counts()["AUDIO"].dropped
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Let time pass, from one thing that is due to the next."""
@@ -246,8 +238,15 @@ class Network:
                     self.send("server", sent.datagram, address)
             server.account(run, self.now, len(part), ())
 
+    def _fates(self, side: str) -> Iterator[Fate]:
+        if isinstance(self.link, LinkConditions):
+            yield from fates(self.link, side)
+        for index in itertools.count():
+            assert isinstance(self.link, Link), "chance is not changed on the way"
+            yield self.link.fate(side, index)
+
     def _next_due(self) -> float:
-        times: list[float | None] = [self._flying[0][0] if self._flying else None]
+        times = [link.next_due() for link in self.links.values()]
         if self.server is not None:
             times.append(self.server.next_due())
         for listener in self.listeners:
@@ -255,12 +254,10 @@ class Network:
         return min((t for t in times if t is not None), default=float("inf"))
 
     def _deliver(self) -> None:
-        while self._flying and self._flying[0][0] <= self.now:
-            _, _, side, data, address = heapq.heappop(self._flying)
-            if side == "client":
-                if self.server is not None:
-                    self.server.receive_datagram(data, address, self.now)
-                continue
+        for data, address in self.links["client"].datagrams_to_send(self.now):
+            if self.server is not None:
+                self.server.receive_datagram(data, address, self.now)
+        for data, address in self.links["server"].datagrams_to_send(self.now):
             for listener in self.listeners:
                 if listener.address == address:
                     listener.core.receive_datagram(data, SERVER, self.now)

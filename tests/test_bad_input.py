@@ -77,6 +77,13 @@ CLIENT = {
     "127.0.0.1 4501 --volume nan": "--volume",
     "127.0.0.1 4501 --timeout 0": "--timeout",
     "127.0.0.1 4501 --timeout soon": "--timeout",
+    "127.0.0.1 4501 --simulate": "--simulate: expected one argument",
+    "127.0.0.1 4501 --simulate loss=150%": "--simulate: loss is a share .*, not '150%'",
+    "127.0.0.1 4501 --simulate loss=10": "--simulate: loss is a share from 0% to 100%",
+    "127.0.0.1 4501 --simulate loss=10%,burst=0": "--simulate: burst is a number .*, not '0'",
+    "127.0.0.1 4501 --simulate delay=50": "--simulate: delay is a time .*, not '50'",
+    "127.0.0.1 4501 --simulate rain=10%": "--simulate: 'rain=10%' is none of loss=10%,",
+    "127.0.0.1 4501 --simulate reorder=2%": "--simulate: reorder needs a delay",
     "127.0.0.1 4501 4502": "unrecognized arguments: 4502",
 }
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
 
 from broadcasting.settings import Settings
+from broadcasting.source import Segment
 from listening.listen import NewStream, Ready
-from message import Type
-from tests.network import Link, Listener, Network, balanced, random_loss, segments
+from message import Message, Type
+from tests.network import (
+    TRACK,
+    Link,
+    Listener,
+    Network,
+    balanced,
+    random_loss,
+    segments,
+    silent_frame,
+)
 from wire.address import Address
 
 
@@ -316,3 +327,32 @@ def test_every_loss_is_logged_with_its_sequence(caplog: pytest.LogCaptureFixture
     logged = {record.message for record in caplog.records if "lost" in record.message}
     missing = set(range(100)) - set(listener.sequences)
     assert logged == {f"AUDIO {sequence}: lost" for sequence in missing}
+
+
+def with_a_short_one(before: int, after: int) -> Iterator[Segment]:
+    """A programme of two files: the last message of the first holds a quarter of a frame."""
+    whole = list(segments(before + after))
+    short_us = 10_000
+    yield from whole[:before]
+    begin_us = whole[before].media_time_us
+    kept = round(short_us * 44_100 / 1e6)
+    yield Segment(silent_frame(), begin_us, short_us, TRACK, 0, 1152 - kept)
+    for one in whole[before:]:
+        yield dataclasses.replace(one, media_time_us=one.media_time_us + short_us)
+
+
+def test_the_last_message_of_a_file_is_not_taken_for_the_pace_of_the_next() -> None:
+    network = Network(programme=with_a_short_one(100, 100), link=Link(delay_s=0.05))
+    send = network.send
+    lost = range(1, 201, 5)
+    assert 101 in lost, "the one that follows the short one"
+
+    def send_but_a_fifth(side: str, data: bytes, address: Address) -> None:
+        if data[3] != Type.AUDIO or Message.unpack(data).sequence not in lost:
+            send(side, data, address)
+
+    network.send = send_but_a_fifth  # type: ignore[method-assign]
+    listener = network.join()
+    play_to_the_end(network, listener)
+    count = listener.core.statistics
+    assert (count.requested, count.needless, count.lost) == (len(lost), 0, 0)

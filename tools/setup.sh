@@ -4,6 +4,8 @@
 #
 #   tools/setup.sh run                  .venv, with requirements.txt
 #   tools/setup.sh lint                 .venv, with requirements-dev.txt too
+#   tools/setup.sh bench                .venv, with requirements-bench.txt, and where root asks, a
+#                                       network for the kernel to lose datagrams on
 #   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, and a sound server that
 #                                       the tests listen to; no VERSION: each supported one found
 #
@@ -16,6 +18,7 @@ exec 3>&1 1>&2
 
 supported=(3.13 3.12 3.11)
 build_packages=(gcc libc6-dev libasound2-dev) # simpleaudio is compiled
+network_packages=(iproute2 nftables)
 sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins)
 
 say() { echo "setup: $*"; }
@@ -149,11 +152,15 @@ packages=()
 case $goal in
 run) ;;
 lint) files+=(requirements-dev.txt) ;;
+bench)
+    files+=(requirements-bench.txt)
+    ((EUID != 0)) || packages+=("${network_packages[@]}")
+    ;;
 test)
     files+=(requirements-dev.txt)
     packages+=("${sound_packages[@]}")
     ;;
-*) die "usage: tools/setup.sh run | lint | test [VERSION ...]" ;;
+*) die "usage: tools/setup.sh run | lint | bench | test [VERSION ...]" ;;
 esac
 for version in "${versions[@]}"; do
     is_supported "$version" || die "Python $version is not supported: choose from ${supported[*]}"
