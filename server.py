@@ -21,7 +21,7 @@ from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
-from broadcasting.registry import Change
+from broadcasting.registry import LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import (
@@ -37,6 +37,7 @@ from message import HEADER_BYTES
 from shell.arguments import WRONG_USAGE
 from shell.live import LiveLine, complain, human_stream, print_table
 from shell.log import LogError, LogFile
+from shell.memory import free_bytes
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
 from shell.threads import Alarm
@@ -225,6 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; its exit status."""
     options = parse(arguments)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    if (too_many := _too_many(options.max_clients)) is not None:
+        return _failed(too_many, WRONG_USAGE)
     tracks, faults = _probe(options.files)
     for fault in faults:
         complain("server.py", str(fault))
@@ -252,6 +255,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sock.close()
         if logging_to is not None:
             logging_to.close()
+
+
+def _too_many(listeners: int) -> str | None:
+    """Why this machine cannot serve so many, in one line; None if it can."""
+    free = free_bytes()
+    needed_bytes = listeners * LISTENER_BYTES
+    if free is None or needed_bytes <= free[0]:
+        return None
+    return (
+        f"--max-clients {listeners} would take {needed_bytes / 1e6:,.0f} MB,"
+        f" and {free[0] / 1e6:,.0f} MB of {free[1]}:"
+        f" choose at most {free[0] // LISTENER_BYTES}"
+    )
 
 
 def _probe(files: Sequence[str]) -> tuple[dict[str, Track], list[SourceError]]:
