@@ -51,7 +51,7 @@ class Stream:
         self._ahead: deque[tuple[Sent, Track]] = deque()
         self._ahead_us = 0
         self._added = 0
-        lookahead_s = LOOKAHEAD_S + (interval_s or 0.0)
+        lookahead_s = (LOOKAHEAD_S + (interval_s or 0.0)) * max(1.0, speed)
         self._block_messages = fec.messages if fec else 0
         self._block_us = round(fec.block_s * 1e6) if fec else 0
         self._parity: ParityMaker | None = None
@@ -60,7 +60,7 @@ class Stream:
             self._parity = ParityMaker(fec)
             # A block must be whole when its first parity is due; half of this is always there.
             lookahead_s += 2 * fec.block_s
-        self._lookahead_us = round(lookahead_s * max(1.0, speed) * 1e6)
+        self._lookahead_us = round(lookahead_s * 1e6)
         self._source_ended = False
         self._reading = True
 
