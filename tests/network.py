@@ -206,15 +206,14 @@ class Network:
         return min((t for t in times if t is not None), default=float("inf"))
 
     def _deliver(self) -> None:
+        by_address = {listener.address: listener for listener in self.listeners}
         while self._flying and self._flying[0][0] <= self.now:
             _, _, side, data, address = heapq.heappop(self._flying)
             if side == "client":
                 if self.server is not None:
                     self.server.receive_datagram(data, address, self.now)
-                continue
-            for listener in self.listeners:
-                if listener.address == address:
-                    listener.core.receive_datagram(data, SERVER, self.now)
+            elif address in by_address:
+                by_address[address].core.receive_datagram(data, SERVER, self.now)
 
 
 def balanced(listener: Listener) -> bool:
