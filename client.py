@@ -33,7 +33,7 @@ from shell.live import LiveLine, complain, human_stream, print_table  # noqa: E4
 from shell.log import LogError, LogFile  # noqa: E402
 from shell.result import check_writable, write_json  # noqa: E402
 from shell.stopping import Signals, run_program  # noqa: E402
-from shell.threads import Alarm  # noqa: E402
+from shell.threads import Alarm, Worker  # noqa: E402
 from shell.udp import (  # noqa: E402
     AddressError,
     Bell,
@@ -87,9 +87,9 @@ class Client:
 
     def run(self, line: LiveLine, signals: Signals) -> None:
         """Listen until the stream ends, or a signal to stop; a second signal does not wait."""
-        receiver = self._thread("receiver", self._receive, signals)
-        player = self._thread("playback", self._play, signals)
-        while player.is_alive():
+        receiver = self._worker("receiver", self._receive, signals)
+        player = self._worker("playback", self._play, signals)
+        while player.is_working:
             if line.is_due():
                 line.show(live_text(self.snapshot(), self.simulated))
             if signals.wait(REFRESH_S):
@@ -97,7 +97,7 @@ class Client:
         with self._meeting:
             self.listen.leave(time.monotonic())
         self._bell.ring()
-        while receiver.is_alive():
+        while receiver.is_working:
             if signals.wait(REFRESH_S):
                 self._abort = True
                 self._bell.ring()
@@ -110,7 +110,7 @@ class Client:
         with self._meeting:
             return self.listen.snapshot(time.monotonic())
 
-    def _thread(self, name: str, work: Callable[[], None], signals: Signals) -> threading.Thread:
+    def _worker(self, name: str, work: Callable[[], None], signals: Signals) -> Worker:
         def guarded() -> None:
             try:
                 work()
@@ -119,12 +119,8 @@ class Client:
                 log.exception("the %s failed", name)
                 self.failure = f"stopped by a fault, see the log: {error}"
                 self._silence()
-            finally:
-                signals.notify()
 
-        thread = threading.Thread(target=guarded, name=name)
-        thread.start()
-        return thread
+        return Worker(name, guarded, over=signals.notify)
 
     def _silence(self) -> None:
         """Let the playback thread come to its end now."""

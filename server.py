@@ -40,7 +40,7 @@ from shell.log import LogError, LogFile
 from shell.memory import free_bytes
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
-from shell.threads import Alarm
+from shell.threads import Alarm, Worker
 from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
 from wire.log import get_logger
@@ -87,10 +87,10 @@ class Server:
 
     def run(self, line: LiveLine, signals: Signals) -> None:
         """Serve until the programme is over. One signal ends it in order, a second at once."""
-        receiver = self._thread("receiver", self._receive, signals)
-        broadcaster = self._thread("broadcaster", self._send, signals)
+        receiver = self._worker("receiver", self._receive, signals)
+        broadcaster = self._worker("broadcaster", self._send, signals)
         asked = 0
-        while broadcaster.is_alive():
+        while broadcaster.is_working:
             if line.is_due():
                 line.show(live_text(self._snapshot()))
             asked_now = signals.wait(REFRESH_S)
@@ -102,7 +102,7 @@ class Server:
         receiver.join()
         self._bell.close()
 
-    def _thread(self, name: str, work: Callable[[], None], signals: Signals) -> threading.Thread:
+    def _worker(self, name: str, work: Callable[[], None], signals: Signals) -> Worker:
         def guarded() -> None:
             try:
                 work()
@@ -111,12 +111,8 @@ class Server:
                 log.exception("the %s failed", name)
                 self.failure = error
                 self._stop(abort=True)
-            finally:
-                signals.notify()
 
-        thread = threading.Thread(target=guarded, name=name)
-        thread.start()
-        return thread
+        return Worker(name, guarded, over=signals.notify)
 
     def _snapshot(self) -> BroadcastSnapshot:
         with self._meeting:

@@ -254,13 +254,13 @@ class Network:
         return min((t for t in times if t is not None), default=float("inf"))
 
     def _deliver(self) -> None:
+        by_address = {listener.address: listener for listener in self.listeners}
         for data, address in self.links["client"].datagrams_to_send(self.now):
             if self.server is not None:
                 self.server.receive_datagram(data, address, self.now)
         for data, address in self.links["server"].datagrams_to_send(self.now):
-            for listener in self.listeners:
-                if listener.address == address:
-                    listener.core.receive_datagram(data, SERVER, self.now)
+            if address in by_address:
+                by_address[address].core.receive_datagram(data, SERVER, self.now)
 
 
 def balanced(listener: Listener) -> bool:

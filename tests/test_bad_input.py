@@ -6,7 +6,6 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,34 +109,23 @@ def assert_one_line(finished: Finished, status: int, says: str) -> None:
     assert re.fullmatch(rf"(server|client)\.py: .*({says}).*\n", finished.stderr)
 
 
-@pytest.fixture(scope="module")
-def answers(
-    places: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[tuple[str, str], Finished]:
-    """What each line of the tables leads to. As many at a time as there may be cores."""
-    folder = tmp_path_factory.mktemp("answers")
-
-    def answer(row: tuple[str, str]) -> Finished:
-        program, line = row
-        return run(folder, program, *(word.format(**places) for word in line.split()))
-
-    rows = [*(("server.py", line) for line in SERVER), *(("client.py", line) for line in CLIENT)]
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(rows, pool.map(answer, rows), strict=True))
+def answer(folder: Path, program: str, line: str, places: dict[str, Path]) -> Finished:
+    """What a line of the tables leads to."""
+    return run(folder, program, *(word.format(**places) for word in line.split()))
 
 
 @pytest.mark.parametrize("line", SERVER)
 def test_server_refuses_what_it_cannot_use(
-    line: str, answers: dict[tuple[str, str], Finished]
+    line: str, places: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert_one_line(answers["server.py", line], WRONG_USAGE, SERVER[line])
+    assert_one_line(answer(tmp_path, "server.py", line, places), WRONG_USAGE, SERVER[line])
 
 
 @pytest.mark.parametrize("line", CLIENT)
 def test_client_refuses_what_it_cannot_use(
-    line: str, answers: dict[tuple[str, str], Finished]
+    line: str, places: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert_one_line(answers["client.py", line], WRONG_USAGE, CLIENT[line])
+    assert_one_line(answer(tmp_path, "client.py", line, places), WRONG_USAGE, CLIENT[line])
 
 
 @pytest.fixture

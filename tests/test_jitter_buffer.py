@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
 from collections.abc import Sequence
 from random import Random
 
@@ -707,7 +708,8 @@ def test_no_more_messages_wait_than_the_capacity_even_when_registered_anew() -> 
     assert arrivals[-9:] == [OVERFLOW] * 9
 
 
-def test_only_so_many_given_up_sequences_are_remembered() -> None:
+def test_only_so_many_given_up_sequences_are_remembered(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)  # Pytest would keep a hundred thousand lines.
     player = waiting()
     highest = 7
     while player.count.lost <= MAX_GIVEN_UP:
