@@ -8,8 +8,8 @@ A message is *missing* when there is a sign that it should have come:
   during a long loss, and at the end of the stream.
 
 Neither proves a loss: messages overtake one another, and are held up. How long a sign is waited on
-is learned: half as long again as messages that were missing have taken to come after all, and less
-with every loss that turned out to be one. So a path that loses nothing is asked nothing, whatever
+is learned: twice as long as messages that were missing have taken to come after all, and less with
+every loss that turned out to be one. So a path that loses nothing is asked nothing, whatever
 it does to the order; on a path that loses much, nothing is waited for.
 
 What is missing is asked for, and again when the answer is overdue by the measured round trip (RFC
@@ -28,12 +28,12 @@ from typing import Protocol
 
 from listening.round_trip import RoundTrip
 from listening.statistics import Statistics
-from message import MAX_RANGES_TEXT, Accept, Message, Type
+from message import Accept, Message, Type
 from wire.log import get_logger
-from wire.ranges import texts_of
+from wire.ranges import text_of
 
-MARGIN = 1.5
-"""So much longer than the longest time that a missing message took to come after all."""
+MARGIN = 2
+"""Times the longest that a missing message took to come after all: the first is seldom the last."""
 
 IMPATIENCE = 0.8
 """A loss makes the time that is waited shorter by this."""
@@ -55,15 +55,19 @@ LONGEST_WAIT = 3 / 4
 """But if the path is so long that so many cannot be made, up to this part of the time."""
 
 SLOW_REQUESTS = 4
-"""A round trip apart; those after them are `HURRY` times closer together."""
 HURRY = 3
+HASTE = 2
+"""So many requests are a round trip apart, those after them so many times closer together; and the
+first ones so many times, where there is not the time for enough of them."""
 
 LEAST_PAUSE_S = 0.01
-SILENCE = 1 / 8
 PERSISTENCE = 1 / 32
-"""Between two requests for a message is at least this, and so much of the time since anything was
-heard and since the message is missing. So a server that is gone gets some thirty before it is given
-up, from each listener, and one that does not have the message any more some hundred."""
+"""Between two requests for a message is at least this, and so much of the time that it has been
+missing: a server that does not have it gets some hundred."""
+
+SILENCE = 1 / 16
+"""Between any two requests is at least so much of the time that nothing was heard: a server that is
+gone gets some fifty before it is given up."""
 
 KEPT_S = 10.0
 """So long a message can be missing, and the server still have it."""
@@ -75,8 +79,8 @@ BURST_S = 0.5
 """After ACCEPT the messages before `live_time_us` are on their way for so long, at the longest: the
 server begins no burst that would have to wait longer for its turn."""
 
-MAX_MISSING = 1024
-"""Messages: the newest. More than the server keeps, at all but the oddest settings."""
+MAX_MISSING = 512
+"""Messages: the newest. More than a server keeps of 320 kbit/s."""
 
 MAX_OVERDUE = 64
 """Messages beyond the newest that came: five seconds at 128 kbit/s."""
@@ -173,7 +177,7 @@ class Repair:
         self._next_time_us = accept.first_time_us
         self._newest = accept.first_sequence - 1
         self._length_us = LEAST_MESSAGE_US
-        self._heard_at = now
+        self._heard_at = self._asked_at = now
         self._ended = False
         self.resume(accept, now)
 
@@ -244,6 +248,7 @@ class Repair:
                 missing.requests += 1
                 missing.asked_at = now
                 asked.append(sequence)
+        self._asked_at = now
         return asked
 
     # Seeing what is missing.
@@ -260,7 +265,7 @@ class Repair:
                 self._miss(one, _Missing(begin_us, max(now, burst_until), self._gap))
             else:
                 self._miss(one, _Missing(begin_us, now, self._alone if alone else self._gap))
-        log.info("AUDIO %s: missing", *texts_of(range(self._next, sequence), MAX_RANGES_TEXT))
+        log.info("AUDIO %s: missing", text_of(range(self._next, sequence)))
 
     def _presume_missing(self) -> None:
         """The next message is overdue."""
@@ -299,7 +304,12 @@ class Repair:
             patience.came_after(waited_s)
 
     def _lost_indeed(self, sequence: int, missing: _Missing, now: float) -> None:
-        log.info("AUDIO %d: repaired with %d requests", sequence, missing.requests)
+        log.info(
+            "AUDIO %d: repaired after %.2f s (requests: %d)",
+            sequence,
+            now - missing.since,
+            missing.requests,
+        )
         for patience in (self._gap, self._alone, self._overdue):
             patience.in_vain()
         if missing.requests == 1:
@@ -347,13 +357,14 @@ class Repair:
         """When to ask for it (again); never, if no answer could be there in time."""
         if self._is_left_to_parity(sequence, missing):
             return NEVER
+        needed_at = min(missing.since + KEPT_S, self._deadlines.needed_at(missing.media_time_us))
         if missing.requests == 0:
             at = missing.since
             if missing.patience is not None:
                 at += self._bounded(missing.patience, at, missing.media_time_us)
         else:
-            at = missing.asked_at + self._pause_s(missing)
-        needed_at = min(missing.since + KEPT_S, self._deadlines.needed_at(missing.media_time_us))
+            at = missing.asked_at + self._pause_s(missing, needed_at)
+        at = max(at, self._asked_at + (self._asked_at - self._heard_at) * SILENCE)
         return at if at + self._round_trip.least_s < needed_at else NEVER
 
     def _is_left_to_parity(self, sequence: int, missing: _Missing) -> bool:
@@ -367,17 +378,14 @@ class Repair:
         given_at = at + (missing.media_time_us + rest_us - time_us) / 1e6 / self._speed
         return given_at < self._deadlines.needed_at(missing.media_time_us)
 
-    def _pause_s(self, missing: _Missing) -> float:
+    def _pause_s(self, missing: _Missing, needed_at: float) -> float:
         """How long to wait for the answer to the last request."""
         pause_s = self._round_trip.timeout_s
         if missing.requests >= SLOW_REQUESTS:
             pause_s /= HURRY
-        return max(
-            pause_s,
-            LEAST_PAUSE_S,
-            (missing.asked_at - self._heard_at) * SILENCE,
-            (missing.asked_at - missing.since) * PERSISTENCE,
-        )
+        elif needed_at - missing.since < ENOUGH_REQUESTS * pause_s:
+            pause_s /= HASTE
+        return max(pause_s, LEAST_PAUSE_S, (missing.asked_at - missing.since) * PERSISTENCE)
 
     def _forget_what_is_over(self) -> None:
         """What was given up meanwhile is no longer missing."""

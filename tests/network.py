@@ -78,6 +78,20 @@ def random_loss(share: float, seed: int) -> Callable[[str, int], bool]:
     return lambda side, index: random.random() < share
 
 
+def burst_loss(share: float, mean: float, seed: int) -> Callable[[str, int], bool]:
+    """Gilbert's model, each way for itself: bursts of `mean` datagrams, `share` lost in all."""
+    random = Random(seed)
+    losing = {"server": False, "client": False}
+    leave = 1 / mean
+    enter = leave * share / (1 - share)
+
+    def drop(side: str, index: int) -> bool:
+        losing[side] = random.random() < (1 - leave if losing[side] else enter)
+        return losing[side]
+
+    return drop
+
+
 class Listener:
     """A client core, and the items that its playback thread would have played."""
 

@@ -34,6 +34,7 @@ from message import (
     Message,
     Reject,
     Report,
+    Request,
     Status,
     Type,
 )
@@ -524,6 +525,156 @@ def test_a_connect_without_its_cookie_keeps_no_slot() -> None:
     assert server.addresses() == ()
 
 
+# Repair.
+
+
+def missing(session: str, text: str) -> Request:
+    return Request(session=session, missing=text)
+
+
+def repeated(messages: list[Message]) -> list[int]:
+    """The sequences of the REPEATs, which is all that came."""
+    assert {message.type for message in messages} <= {Type.REPEAT}
+    return [message.sequence for message in messages]
+
+
+def test_a_request_is_answered_with_the_audio_as_it_was_sent_in_another_type() -> None:
+    server = Server()
+    session = server.join().session
+    server.wait(3)
+    answers = server.say(missing(session, "3-4,20"))
+    assert repeated(answers) == [3, 4, 20]
+    for answer in answers:
+        sent = Message.unpack(server.broadcast[answer.sequence].datagram)
+        assert answer == sent._replace(type=Type.REPEAT)
+    count = server.core.statistics
+    assert (count.requests, count.repeated) == (1, 3)
+    assert count.repeated_bytes == sum(len(answer.data) for answer in answers)
+    assert count.messages == len(server.broadcast)
+
+
+def test_only_who_asks_is_repeated_anything() -> None:
+    server = Server()
+    session = server.join(HERE).session
+    server.join(THERE)
+    server.wait(2)
+    # `say` asserts that every answer goes to the one who asked.
+    assert repeated(server.say(missing(session, "3"), HERE)) == [3]
+
+
+@pytest.mark.parametrize("address", [THERE, ELSEWHERE])
+def test_a_request_without_the_session_of_its_address_is_not_answered(address: Address) -> None:
+    server = Server()
+    session = server.join(HERE).session
+    server.join(THERE)
+    server.wait(2)
+    for said in (session, "", LONGEST):
+        assert server.say(missing(said, "3"), address) == []
+    assert server.say(missing("", "3"), HERE) == []
+    count = server.core.statistics
+    assert (count.requests, count.requests_refused, count.repeated) == (0, 4, 0)
+
+
+def test_others_cannot_use_up_what_a_listener_may_ask() -> None:
+    server = Server()
+    session = server.join().session
+    server.wait(2)
+    for _ in range(5000):
+        server.say(missing("", "0-9999999999999999"))
+    assert repeated(server.say(missing(session, "3"))) == [3]
+
+
+def test_the_round_trip_that_was_reported_counts() -> None:
+    server = Server()
+    session = server.join().session
+    server.wait(2)
+    server.say(dataclasses.replace(report(session), rtt_ms=200.0))
+    assert repeated(server.say(missing(session, "3"))) == [3]
+    server.wait(0.19)
+    assert repeated(server.say(missing(session, "3"))) == []
+    server.wait(0.02)
+    assert repeated(server.say(missing(session, "3"))) == [3]
+
+
+def test_a_request_keeps_the_slot() -> None:
+    server = Server()
+    session = server.join().session
+    for _ in range(5):
+        server.wait(TIMEOUT_S - 0.5)
+        server.say(missing(session, "9999999"))
+    assert server.addresses() == (HERE,)
+
+
+@pytest.mark.parametrize("text", ["5-3", "3,3", "3-7,5", "", "3,", "-3", "3 4", "x", "9" * 17])
+def test_ranges_that_are_none_are_counted_and_not_answered(text: str) -> None:
+    server = Server()
+    session = server.join().session
+    server.wait(2)
+    data = json.dumps({"session": session, "missing": text}).encode()
+    assert server.say(Message(0, Type.REQUEST, data, STREAM)) == []
+    assert (server.core.statistics.malformed, server.core.statistics.repeated) == (1, 0)
+
+
+def test_the_whole_history_a_thousand_times_a_second_gets_no_more_than_its_share() -> None:
+    server = Server()
+    session = server.join(HERE).session
+    there = server.join(THERE).session
+    server.wait(4)
+    server.say(report(there), THERE)
+    repeated_bytes = 0
+    for _ in range(3000):
+        server.now += 0.001
+        answers = server.say(missing(session, "0-9007199254740991"))
+        repeated_bytes += sum(len(answer.data) for answer in answers)
+        if server.core.next_due() is not None:
+            server.wait(0)
+    sent = len(server.broadcast)
+    assert 50 * 1251 < repeated_bytes <= sent * 1251
+    count = server.core.statistics
+    assert count.requests <= 3 * 100 + 25
+    assert count.requests + count.requests_refused == 3000
+    assert count.repeats_spared + count.repeats_refused > 0
+    # Nobody else has to wait for that.
+    assert repeated(server.say(missing(there, f"{sent - 5}"), THERE)) == [sent - 5]
+
+
+def test_repairs_and_bursts_share_one_rate() -> None:
+    server = Server(Settings(burst_rate_bytes_per_s=100_000.0))
+    session = server.join(HERE).session
+    server.wait(4)
+    sent = server.say(missing(session, "0-60"))
+    assert sum(len(answer.pack()) for answer in sent) <= 100_000 * 0.02 + 1283
+    assert server.core.statistics.repeats_refused > 50
+    # The burst waits for the rate, too: only the ACCEPT goes at once.
+    assert len(server.connect(THERE)) == 1
+
+
+def test_the_tail_is_repeated_while_listeners_drain() -> None:
+    server = Server(programme=segments(20))
+    session = server.join().session
+    server.wait(3)
+    assert server.core.snapshot(server.now).closing
+    assert repeated(server.say(missing(session, "18-25"))) == [18, 19]
+    assert server.core.statistics.requests_unknown == 1
+
+
+def test_nothing_is_repeated_that_is_not_sent_yet() -> None:
+    server = Server()
+    session = server.join().session
+    server.wait(1)
+    sent = len(server.broadcast)
+    assert repeated(server.say(missing(session, f"{sent - 1}-{sent + 50}"))) == [sent - 1]
+
+
+def test_at_any_speed_as_much_is_kept_as_a_listener_may_still_ask_for() -> None:
+    server = Server(Settings(speed=50.0), segments(100_000))
+    session = server.join().session
+    server.wait(4)
+    newest = server.broadcast[-1].sequence
+    two_seconds_ago = newest - round(1.9 * 50 / 0.0784)
+    assert repeated(server.say(missing(session, f"{two_seconds_ago}"))) == [two_seconds_ago]
+
+
 # The end.
 
 
@@ -694,6 +845,7 @@ SAID = st.one_of(
     ),
     st.builds(report, TOKENS, ended=st.booleans()),
     st.builds(goodbye, TOKENS),
+    st.builds(missing, TOKENS, st.sampled_from(["0", "0-9999999999999999", "3,5-7", "7-5"])),
 )
 DONE = st.one_of(SAID, st.sampled_from(["connect", "stop", "end of source"]))
 

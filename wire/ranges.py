@@ -23,11 +23,17 @@ def ranges_of(numbers: Iterable[int]) -> Iterator[range]:
         yield range(first, last + 1)
 
 
+def text_of(one: range) -> str:
+    """One range, which is not empty: `17-19`, or `25`."""
+    last = one.stop - 1
+    return f"{last}" if last == one.start else f"{one.start}-{last}"
+
+
 def texts_of(numbers: Iterable[int], most_characters: int) -> Iterator[str]:
     """Ascending `numbers` as text, in as few pieces as `most_characters` allow (at least 33)."""
     text = ""
     for one in ranges_of(numbers):
-        word = f"{one.start}" if len(one) == 1 else f"{one.start}-{one.stop - 1}"
+        word = text_of(one)
         if text and len(text) + 1 + len(word) > most_characters:
             yield text
             text = ""
