@@ -88,6 +88,12 @@ class Run:
         return sent / self.programme.audio_bytes
 
     @property
+    def overhead(self) -> float:
+        """Bytes that the server sent to this listener beyond the AUDIO messages, over these."""
+        sent = sum(one.came_bytes for one in self.to_client.values())
+        return sent / self._count("AUDIO").came_bytes - 1
+
+    @property
     def request_share(self) -> float:
         """Bytes of the listener's requests, over bytes of audio."""
         return self._requested.came_bytes / self.programme.audio_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from bench.loss.case import Case, Method, Outcome
@@ -103,7 +104,7 @@ def goals(outcomes: Sequence[Outcome]) -> Iterator[Row]:
     yield from _all_exact(
         f"{REQUEST}, 10 % in bursts of 5", [o for o in requested if o.case.conditions.burst == 5]
     )
-    yield from _least_heard(
+    yield from _heard(
         f"{REQUEST}, loss of 30 %", [o for o in requested if o.case.conditions.loss == 0.3]
     )
     for losses_text, severe in (("up to 20 %", False), ("of 30 %", True)):
@@ -123,13 +124,13 @@ def goals(outcomes: Sequence[Outcome]) -> Iterator[Row]:
             below(3),
         )
     parity = [o for o in of(PARITY, near) if random(o, 0.05) and o.case.conditions.loss == 0.05]
-    yield from _least_heard(f"{PARITY}, loss of 5 %", parity)
+    yield from _heard(f"{PARITY}, loss of 5 %", parity)
     yield from _most(
-        f"{PARITY}, bytes sent",
-        "over bytes of audio, at most",
-        [o.sent_ratio for o in parity],
-        "",
-        below(1.25),
+        f"{PARITY}, overhead",
+        "bytes beyond the AUDIO messages, over these, at most",
+        [100 * run.overhead for o in parity for run in o.runs],
+        "%",
+        below(25),
     )
     far = of(BOTH, lambda o: o.case.rtt_ms == 150 and random(o, 0.1))
     yield from _all_exact(f"{BOTH}, loss up to 10 %, RTT 150 ms", far)
@@ -153,10 +154,12 @@ def _all_exact(name: str, outcomes: Iterable[Outcome]) -> Iterator[Row]:
         yield Row(name, measured, [exact], "", at_least(len(runs)))
 
 
-def _least_heard(name: str, outcomes: Iterable[Outcome]) -> Iterator[Row]:
+def _heard(name: str, outcomes: Iterable[Outcome]) -> Iterator[Row]:
     shares = [100 * run.heard_share for outcome in outcomes for run in outcome.runs]
     if shares:
-        yield Row(name, "audio not concealed, the least run", [min(shares)], "%", at_least(99.9))
+        mean = statistics.fmean(shares)
+        measured = f"audio not concealed, of {len(shares)} runs; the worst: {min(shares):.2f} %"
+        yield Row(name, measured, [mean], "%", at_least(99.9))
 
 
 def _most(
