@@ -215,7 +215,8 @@ class Repair:
         self._ended = True
         after_last = 0 if last_sequence is None else last_sequence + 1
         for sequence in [one for one in self._missing if one >= after_last]:
-            del self._missing[sequence]
+            # It never was.
+            self._statistics.requested -= self._missing.pop(sequence).requests > 0
         if after_last > self._next:
             self._see_gap(after_last, end_time_us, now)
             self._next = after_last

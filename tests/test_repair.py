@@ -196,7 +196,9 @@ def test_after_the_end_all_up_to_the_last_is_missing_and_nothing_is_late() -> No
 def test_what_was_thought_missing_beyond_the_end_is_not_asked_for_any_more() -> None:
     ear = started()
     ear.wait(12)
+    assert ear.count.requested == 4
     ear.repair.ended(5, 6 * STEP_US, 12 * STEP_S)
+    assert ear.count.requested == 2
     ear.asked.clear()
     ear.wait(100)
     assert {sequence for _, asked in ear.asked for sequence in asked} == {4, 5}
