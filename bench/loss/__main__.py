@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     here = machine.description()
     print(machine.as_text(here))
     began = time.monotonic()
-    left_out = dict.fromkeys(sweep.NOT_BUILT, "not built yet")
+    left_out: dict[str, str] = {}
     outcomes: list[Outcome] = []
     for outcome in _outcomes(options, left_out):
         outcomes.append(outcome)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from bench.loss.case import Case, Method, Outcome
 from bench.table import Limit, Row, at_least, below
+from broadcasting.parity import Fec
 from wire.link_conditions import LinkConditions
 
 NONE, REQUEST, PARITY, BOTH = "none", "ARQ", "FEC 20+4", "ARQ and FEC 20+4"
 
+_FEC: dict[str, Any] = {"server": ("--fec", "20+4"), "settings": {"fec": Fec(20, 4)}}
+
 METHODS = {
     NONE: Method(NONE, withheld=("REQUEST",)),
     REQUEST: Method(REQUEST),
+    PARITY: Method(PARITY, withheld=("REQUEST",), **_FEC),
+    BOTH: Method(BOTH, **_FEC),
 }
 """A row of the table for each way to repair: what it takes to have just this one."""
-
-NOT_BUILT = [name for name in (REQUEST, PARITY, BOTH) if name not in METHODS]
 
 RANDOM_LOSSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 BURST_LOSS, BURSTS = 0.1, (2.0, 5.0, 10.0)
