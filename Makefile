@@ -16,13 +16,9 @@ help:
 setup: ## install what the two programs need: system packages, and .venv
 	@tools/setup.sh run >/dev/null
 
-test: ## set up and run the tests, on each Python of 3.11, 3.12 and 3.13 that is here
-	@pythons=$$(tools/setup.sh test $(PYTHONS)); failed=; \
-	for python in $$pythons; do \
-		echo "== $$($$python --version)"; \
-		$$python -m pytest $(ARGS) || failed+=" $$python"; \
-	done; \
-	if [[ $$failed ]]; then echo "make test: failed with$$failed" >&2; exit 1; fi
+test: ## set up and run the tests, on each Python of 3.11, 3.12 and 3.13 that is here, side by side
+	@pythons=$$(tools/setup.sh test $(PYTHONS)); set -- $$pythons; \
+	exec "$$1" tools/test.py "$$@" -- $(ARGS)
 
 lint: ## check style, format and types
 	@tools/setup.sh lint >/dev/null

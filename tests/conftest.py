@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,5 +21,8 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 def children() -> set[str]:
     """The processes that this one has started, by number. Empty where there is no /proc."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    return {pid for task in tasks for pid in task.read_text().split()}
+    while True:
+        tasks = Path("/proc/self/task").glob("*/children")
+        # A thread that ends meanwhile passes its children on to another: look again.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return {pid for task in tasks for pid in task.read_text().split()}

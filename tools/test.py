@@ -1,0 +1,79 @@
+"""The tests on several Pythons side by side, and what each says of them, one after the other.
+
+    python tools/test.py PYTHON [PYTHON ...] -- [ARGUMENT OF PYTEST ...]
+
+The first has the terminal. What the others say is shown when those before them have ended. Ctrl-C
+is for the tests: the terminal sends it to each of them. SIGTERM is passed on as if it were that,
+so that they end what they have started.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Run:
+    """The tests on one Python, from now on; what they say goes to a file unless `aloud`."""
+
+    def __init__(self, python: str, arguments: Sequence[str], *, aloud: bool) -> None:
+        self.python = python
+        self._said = None if aloud else tempfile.TemporaryFile()  # noqa: SIM115 - until the end
+        if aloud:
+            self._announce()
+        self.process = subprocess.Popen(
+            [python, "-m", "pytest", *arguments],
+            cwd=ROOT,
+            stdin=None if aloud else subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+        )
+
+    def has_passed(self) -> bool:
+        """Wait for the end, and show what has not been shown."""
+        status = self.process.wait()
+        if self._said is not None:
+            self._announce()
+            self._said.seek(0)
+            shutil.copyfileobj(self._said, sys.stdout.buffer)
+            sys.stdout.flush()
+            self._said.close()
+        return status == 0
+
+    def _announce(self) -> None:
+        version = subprocess.run(
+            [self.python, "--version"], check=True, capture_output=True, text=True
+        )
+        print(f"== {version.stdout}", end="", flush=True)
+
+
+def main() -> int:
+    """Run the tests on all at the same time; 1 if any of them failed."""
+    divider = sys.argv.index("--")
+    pythons, arguments = sys.argv[1:divider], sys.argv[divider + 1 :]
+    runs: list[Run] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for run in runs:
+            run.process.send_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    for python in pythons:
+        runs.append(Run(python, arguments, aloud=not runs))
+    failed = [run.python for run in runs if not run.has_passed()]
+    if failed:
+        print("make test: failed with", *failed, file=sys.stderr)
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
