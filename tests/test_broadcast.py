@@ -102,8 +102,9 @@ class Server:
             self.now = max(self.now, due)
             self.core.on_due(self.now)
             turn = self.core.take_turn(self.now)
-            if turn is not None and turn.is_first:
+            if turn is not None:
                 self.broadcast += turn.messages
+                self.core.account(turn, self.now, len(self.addresses()), ())
             for data, address in self.core.datagrams_to_send(self.now):
                 self.told.append((self.now, Message.unpack(data), address))
         self.now = end
