@@ -78,8 +78,8 @@ def _parser() -> Parser:
         type=number(10_000, 1e12, "bytes per second"),
         default=12_500_000.0,
         metavar="BYTES",
-        help="bytes per second, at most, for filling all who join late (default: 12500000,"
-        " a tenth of a gigabit network)",
+        help="bytes per second, at most, for filling all who join late, and for repair"
+        " (default: 12500000, a tenth of a gigabit network)",
     )
     add(
         "--mtu",

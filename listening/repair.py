@@ -237,7 +237,7 @@ class Repair:
 
     def take_due(self, now: float) -> list[int]:
         """The sequences to ask for now, ascending. They count as asked for."""
-        self._forget_what_is_over()
+        self._forget_what_is_over(now)
         while now >= self._overdue_at():
             self._presume_missing()
         if not any(self._ask_at(*item) <= now for item in self._missing.items()):
@@ -282,7 +282,7 @@ class Repair:
 
     def _fill(self, message: Message, now: float) -> None:
         """A message came that was missing, or one that has come before."""
-        self._forget_what_is_over()
+        self._forget_what_was_given_up()
         sequence = message.sequence
         missing = self._missing.pop(sequence, None)
         original = message.type == Type.AUDIO
@@ -358,7 +358,7 @@ class Repair:
         """When to ask for it (again); never, if no answer could be there in time."""
         if self._is_left_to_parity(sequence, missing):
             return NEVER
-        needed_at = min(missing.since + KEPT_S, self._deadlines.needed_at(missing.media_time_us))
+        needed_at = self._needed_at(missing)
         if missing.requests == 0:
             at = missing.since
             if missing.patience is not None:
@@ -388,8 +388,20 @@ class Repair:
             pause_s /= HASTE
         return max(pause_s, LEAST_PAUSE_S, (missing.asked_at - missing.since) * PERSISTENCE)
 
-    def _forget_what_is_over(self) -> None:
-        """What was given up meanwhile is no longer missing."""
+    def _needed_at(self, missing: _Missing) -> float:
+        """When it must be there, or the server has it no longer."""
+        needed_at = self._deadlines.needed_at(missing.media_time_us)
+        return min(needed_at, missing.since + KEPT_S)
+
+    def _forget_what_is_over(self, now: float) -> None:
+        """What was given up, and what no answer can bring in time."""
+        self._forget_what_was_given_up()
+        answered_at = now + self._round_trip.least_s
+        over = [one for one, m in self._missing.items() if answered_at >= self._needed_at(m)]
+        for sequence in over:
+            del self._missing[sequence]
+
+    def _forget_what_was_given_up(self) -> None:
         after = self._deadlines.next_sequence
         while self._missing and next(iter(self._missing)) < after:
             self._missing.popitem(last=False)

@@ -597,6 +597,14 @@ def test_the_round_trip_that_was_reported_counts() -> None:
     assert repeated(server.say(missing(session, "3"))) == [3]
 
 
+def test_who_leaves_leaves_no_account_behind() -> None:
+    server = Server()
+    session = server.join().session
+    server.say(missing(session, "3"))
+    server.say(goodbye(session))
+    assert server.core._reception._retransmission._accounts == {}
+
+
 def test_a_request_keeps_the_slot() -> None:
     server = Server()
     session = server.join().session

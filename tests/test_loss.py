@@ -15,6 +15,7 @@ import pytest
 from broadcasting.settings import Settings
 from message import Message, Request, Type
 from tests.network import (
+    SERVER,
     Link,
     Listener,
     Network,
@@ -22,6 +23,7 @@ from tests.network import (
     burst_loss,
     random_loss,
     segments,
+    silent_frame,
 )
 from wire.address import Address
 
@@ -200,7 +202,9 @@ def test_the_tail_of_the_stream_is_repaired(lost: int, lost_ends: int) -> None:
     listener = network.join()
     play(network, listener)
     assert is_whole(listener, 100)
-    assert listener.core.statistics.retransmitted == lost
+    assert listener.core.statistics.retransmitted == listener.core.statistics.requested == lost
+    assert network.server is not None
+    assert network.server.statistics.requests_unknown == 0 or lost_ends > 0
 
 
 def test_a_cut_shorter_than_the_buffer_is_not_heard() -> None:
@@ -247,6 +251,39 @@ def test_who_loses_only_what_it_says_stays_registered() -> None:
     play(network, listener)
     assert listener.core.statistics.reconnections == 0
     assert is_whole(listener)
+
+
+def test_jitter_is_that_of_what_was_first_sent() -> None:
+    _, listener = heard(random_loss(0.1, 1))
+    assert listener.core.statistics.retransmitted > 0
+    assert listener.core.statistics.jitter_s == pytest.approx(0, abs=1e-6)
+
+
+def test_registered_anew_a_listener_does_not_ask_for_what_is_on_its_way() -> None:
+    cut = False
+    network = Network(programme=segments(1200), link=Link(drop=lambda side, index: cut))
+    listener = network.join(timeout_s=60)
+    network.run(5)
+    cut = True
+    network.run(20)
+    cut = False
+    before = listener.core.statistics.requests
+    play(network, listener)
+    assert listener.core.statistics.reconnections == 1
+    assert listener.core.statistics.requests == before
+    assert listener.sequences[-1] == 1199
+
+
+def test_a_sequence_that_cannot_be_makes_nothing_missing() -> None:
+    network = Network()
+    listener = network.join()
+    network.run(2)
+    stream = 0xABC0001
+    far = Message(10**6, Type.AUDIO, silent_frame(), stream, 10**10)
+    listener.core.receive_datagram(far.pack(), SERVER, network.now)
+    play(network, listener)
+    assert is_whole(listener, 100)
+    assert listener.core.statistics.requested == 0
 
 
 # What it must not do to others.

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from listening.repair import (
     BURST_S,
+    HASTE,
     HURRY,
     IMPATIENCE,
     KEPT_S,
@@ -22,6 +23,7 @@ from listening.repair import (
     MARGIN,
     MAX_MISSING,
     MAX_OVERDUE,
+    MAX_REPAIRED,
     SLOW_REQUESTS,
     Repair,
 )
@@ -300,6 +302,32 @@ def test_the_wait_leaves_time_to_ask_however_long_messages_took_before() -> None
     assert ear.times(19)[0] <= 20 + 15 * 3 / 4
 
 
+def test_messages_that_are_held_up_in_order_teach_how_late_one_may_be() -> None:
+    ear = started()
+    ear.hear(4, at=4 + 3.5)
+    ear.hear(*range(5, 9), at=8)
+    ear.hear(*range(9, 30))
+    ear.hear(30, at=30 + 6.5)
+    assert ear.asked == []
+
+
+def test_how_slowly_a_burst_comes_teaches_nothing() -> None:
+    ear = Ear(live_time_us=8 * STEP_US, buffer_s=3.0)
+    for sequence in range(8):
+        ear.hear(sequence, at=sequence * 3)
+    ear.wait(40)
+    assert ear.times(8)[0] == 21 + 1 + BUFFER_S / 4 / STEP_S
+
+
+def test_the_wait_leaves_the_server_the_time_to_have_it_still() -> None:
+    ear = Ear(buffer_s=1000.0)
+    ear.hear(0, 1, 2, 3, *range(5, 12))
+    ear.hear(4, at=800)
+    ear.hear(*range(12, 800), at=800)
+    ear.hear(801, 802, *range(803, 1000))
+    assert ear.times(800)[0] <= 801 + KEPT_S / STEP_S
+
+
 # How often.
 
 
@@ -313,6 +341,15 @@ def test_it_is_asked_again_after_a_round_trip_and_then_more_often() -> None:
     assert pauses[SLOW_REQUESTS] == pytest.approx(timeout / HURRY, abs=0.1)
     assert max(pauses) <= timeout + 0.1
     assert len(times) > 20
+
+
+def test_where_there_is_time_for_few_requests_they_are_closer_together() -> None:
+    ear = hasty()
+    ear.buffer._buffer_s = 6 * STEP_S
+    ear.hear(*range(85, 95))
+    pauses = [b - a for a, b in itertools.pairwise(ear.times(84))]
+    timeout = ear.round_trip.timeout_s / STEP_S
+    assert pauses[:2] == pytest.approx([timeout / HASTE] * 2, abs=0.1)
 
 
 def test_it_is_not_asked_when_the_answer_would_come_too_late() -> None:
@@ -347,6 +384,35 @@ def test_what_is_due_at_nearly_the_same_time_is_asked_together() -> None:
     assert asked == [84, 85, 86]
 
 
+def test_what_is_due_a_moment_later_is_asked_together() -> None:
+    ear = hasty()
+    ear.hear(85)
+    ear.hear(87, at=85.1)
+    ear.wait(86)
+    assert next(asked for at, asked in ear.asked if at > 84.5) == [84, 86]
+
+
+def test_an_answer_does_not_make_the_others_missing_anew() -> None:
+    ear = hasty()
+    ear.wait(87.5)
+    ear.hear(84, kind=Type.REPEAT, at=87.5)
+    ear.wait(89)
+    assert ear.count.requested == len({n for _, asked in ear.asked for n in asked}) == 5
+
+
+def test_registered_anew_the_pace_and_the_burst_are_those_of_the_new_registration() -> None:
+    ear = started()
+    ear.wait(5)
+    ear.repair.resume(accept(live_time_us=500 * STEP_US), 499 * STEP_S)
+    ear.wait(499)
+    assert ear.asked == []
+    ear.buffer.next_sequence = 480
+    ear.hear(*range(500, 506))
+    ear.hear(*range(480, 500), at=506)
+    ear.hear(*range(507, 512))
+    assert ear.asked == []
+
+
 def test_a_silent_server_is_asked_less_and_less_often() -> None:
     ear = Ear(buffer_s=1000.0)
     ear.hear(*range(4))
@@ -369,6 +435,14 @@ def test_of_a_very_long_gap_the_newest_are_asked_for() -> None:
     ear.hear(5000, at=2)
     ear.wait(20)
     assert ear.asked[0][1] == [*range(5000 - MAX_MISSING, 5000)]
+
+
+def test_no_more_repaired_messages_are_remembered_than_the_bound() -> None:
+    ear = Ear(buffer_s=1000.0)
+    ear.hear(0, 1)
+    ear.hear(500, at=2)
+    ear.hear(*range(2, 500), kind=Type.REPEAT, at=3)
+    assert len(ear.repair._repaired) == MAX_REPAIRED
 
 
 # What is learned of the round trip.

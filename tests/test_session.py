@@ -401,6 +401,15 @@ def test_a_report_that_is_not_answered_is_sent_again_soon() -> None:
     assert client.times(Report)[4:] == pytest.approx([2.5, 2.75])
 
 
+def test_a_status_does_not_put_off_the_report_that_confirms_the_end() -> None:
+    client = listening()
+    client.wait(0.5)
+    client.session.ended(client.now)
+    client.take(status(client))
+    client.wait(0)
+    assert client.times(Report) == pytest.approx([0, 0.5])
+
+
 def test_where_listeners_are_many_a_report_is_not_sent_again() -> None:
     client = listening()
     client.wait(0.1)
@@ -536,6 +545,19 @@ def test_the_handshake_is_the_first_measurement() -> None:
     client.wait(0.12)
     client.take(accept())
     assert client.session.round_trip.smoothed_s == pytest.approx(0.04 + 0.08 / 8)
+
+
+def test_a_handshake_after_a_silence_is_measured_from_its_own_start() -> None:
+    client = Client()
+    client.wait(0.1)
+    client.take(Challenge(nonce=NONCE, cookie="cookie"))
+    client.take(accept())
+    client.wait(TIMEOUT_S + 0.05)
+    assert client.state() is State.CONNECTING
+    before_s = client.session.round_trip.smoothed_s
+    assert before_s is not None
+    client.take(Challenge(nonce=NONCE, cookie="another"))
+    assert client.session.round_trip.smoothed_s == pytest.approx(before_s * 7 / 8 + 0.05 / 8)
 
 
 def test_an_answer_that_may_be_to_one_of_two_connects_measures_nothing() -> None:
