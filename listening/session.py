@@ -320,7 +320,6 @@ class Session:
     def _reconnect(self, event: Event, now: float) -> None:
         if self._move(event):
             self._cookie = None
-            self._connects.clear()
             self._attempts = 0
             self._pause_s = FIRST_PAUSE_S
             self._act_at = now

@@ -261,7 +261,11 @@ def test_jitter_is_that_of_what_was_first_sent() -> None:
 
 def test_registered_anew_a_listener_does_not_ask_for_what_is_on_its_way() -> None:
     cut = False
-    network = Network(programme=segments(1200), link=Link(drop=lambda side, index: cut))
+    network = Network(
+        Settings(burst_rate_bytes_per_s=40_000.0),
+        segments(1200),
+        Link(drop=lambda side, index: cut),
+    )
     listener = network.join(timeout_s=60)
     network.run(5)
     cut = True
@@ -272,6 +276,9 @@ def test_registered_anew_a_listener_does_not_ask_for_what_is_on_its_way() -> Non
     assert listener.core.statistics.reconnections == 1
     assert listener.core.statistics.requests == before
     assert listener.sequences[-1] == 1199
+    assert listener.core.accept is not None
+    assert listener.core._repair is not None
+    assert listener.core._repair._live_time_us == listener.core.accept.live_time_us > 20e6
 
 
 def test_a_sequence_that_cannot_be_makes_nothing_missing() -> None:
