@@ -1,8 +1,8 @@
 """MP3 frames -> PCM on one timeline, exact to the sample, with every gap as long as it was.
 
 Without a loss the PCM is bit for bit what the file itself decodes to. After a loss the timeline
-goes on: what is missing is silence of just that length, and so is what arrived but cannot be
-decoded to the file's own samples yet. When it can be is known, not guessed:
+goes on: what is missing is concealed (splicer.py), just as long as it was, and so is what arrived
+but cannot be decoded to the file's own samples yet. When it can be is known, not guessed:
 
 1. A frame's main data may begin in the frames before it (the bit reservoir, ISO/IEC 11172-3,
    2.4.2.7). Until `main_data_begin` reaches back no further than what came since the gap, it
@@ -11,7 +11,7 @@ decoded to the file's own samples yet. When it can be is known, not guessed:
 3. The synthesis filterbank (2.4.3.2.2) remembers 15 further rows of 32 subband samples.
 
 So `SETTLING_SAMPLES` after the start of the first frame that can be decoded, every sample is
-the file's own again. There the sound fades in, as it fades out before a gap.
+the file's own again, but for a fade at the edge of what was concealed.
 
 Pure computation: no I/O, no clock. One thread may use a Decoder at a time.
 """
@@ -23,7 +23,7 @@ import warnings
 from typing import TYPE_CHECKING, cast
 
 from listening.outputs import PcmFormat
-from listening.splicer import Splicer
+from listening.splicer import RING_S, Splicer
 from wire.mpeg_audio import TICKS_PER_S, Frame, MpegAudioError, split_frames
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Decoder:
         self._position_ticks = _ticks(start_time_us or 0)
         """Media time of what follows all that was given out and is held back."""
         self._gap = False
+        self._foretold_samples = 0
+        """Samples that come next, and in whose place something was given out already."""
         self._sound_ticks = {False: 0, True: 0}
         self._concealed_ticks = 0
         self.malformed = 0
@@ -86,7 +88,7 @@ class Decoder:
 
     @property
     def concealed_s(self) -> float:
-        """Seconds of silence in the place of sound."""
+        """Seconds of echo and silence in the place of sound."""
         return self._concealed_ticks / TICKS_PER_S
 
     def decode(
@@ -102,6 +104,7 @@ class Decoder:
     ) -> list[AudioSegment]:
         """The PCM of one message, at the end of which 5 ms are held back.
 
+        After a loss all is held back until 20 ms can be decoded to the file's own samples.
         `contiguous`: the message before this one was the last that was decoded, or this is the
         first of the stream. Whatever is in `data`, nothing is raised.
         """
@@ -115,7 +118,7 @@ class Decoder:
         if self._gap or not contiguous:
             self._mp3.interrupt()
             self._splicer.interrupt()
-            self._go_to(media_time_us, _pcm(frames[0]))
+            self._go_on_at(media_time_us, _pcm(frames[0]))
         elif track != self._track:
             self._mp3.start()
             self._go_to(media_time_us, _pcm(frames[0]))
@@ -131,13 +134,19 @@ class Decoder:
         return self._splicer.take()
 
     def gap(self) -> list[AudioSegment]:
-        """What should follow is missing: the sound so far fades out, and nothing is held back."""
+        """Nobody knows when what should follow comes: the sound so far dies away.
+
+        Nothing is held back. What is given out beyond the sound so far, 50 ms at most, is counted
+        as concealed; if it turns out that less was missing, so much of what follows is not heard.
+        """
         self._gap = True
-        self._splicer.interrupt()
+        beyond = self._splicer.ring_out()
+        if self._pcm is not None:
+            self._count_concealed(beyond, self._pcm)
         return self._splicer.take()
 
     def finish(self, end_time_us: int | None) -> list[AudioSegment]:
-        """The stream ends: what is held back, and silence up to `end_time_us` if that is later.
+        """The stream ends: what is held back, and up to `end_time_us` what is missing.
 
         None: the end is here.
         """
@@ -151,6 +160,10 @@ class Decoder:
         data, inexact_samples = self._mp3.decode(frame)
         pcm = self._pcm = _pcm(frame)
         start, end = max(start, 0), min(end, frame.header.samples)
+        if self._foretold_samples and start < end:
+            foretold = min(self._foretold_samples, end - start)
+            self._foretold_samples -= foretold
+            start += foretold
         if start >= end:
             return
         exact = min(max(start, inexact_samples), end)
@@ -161,8 +174,19 @@ class Decoder:
             self._sound_ticks[repaired] += ticks
             self._position_ticks += ticks
 
+    def _go_on_at(self, media_time_us: int, pcm: PcmFormat) -> None:
+        """After a gap: the same as `_go_to`, but that a gap may have been given out too long."""
+        early_ticks = self._position_ticks - _ticks(media_time_us)
+        early_samples = round(early_ticks / _ticks_per_sample(pcm))
+        # One sample more: times are rounded.
+        if 0 < early_samples <= round(RING_S * pcm.frame_rate_hz) + 1:
+            self._foretold_samples = early_samples
+        else:
+            self._foretold_samples = 0
+            self._go_to(media_time_us, pcm)
+
     def _go_to(self, media_time_us: int, pcm: PcmFormat) -> None:
-        """The timeline goes on at `media_time_us`, with silence up to there if it is a gap."""
+        """The timeline goes on at `media_time_us`; what is before that is missing."""
         missing_ticks = _ticks(media_time_us) - self._position_ticks
         missing_samples = round(missing_ticks / _ticks_per_sample(pcm))
         if 0 <= missing_samples <= MAX_GAP_S * pcm.frame_rate_hz:
@@ -171,7 +195,10 @@ class Decoder:
             self._position_ticks = _ticks(media_time_us)
 
     def _conceal(self, samples: int, pcm: PcmFormat) -> None:
-        self._splicer.silence(samples, pcm)
+        self._splicer.conceal(samples, pcm)
+        self._count_concealed(samples, pcm)
+
+    def _count_concealed(self, samples: int, pcm: PcmFormat) -> None:
         ticks = samples * _ticks_per_sample(pcm)
         self._concealed_ticks += ticks
         self._position_ticks += ticks

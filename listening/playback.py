@@ -63,6 +63,7 @@ class Playback:
 
     def play(self, items: Iterable[Playable]) -> None:
         """Hand `items` to the output; raises OutputError."""
+        item: Playable | None = None
         for item in items:
             if isinstance(item, Ready):
                 self._play_message(item.message)
@@ -70,13 +71,14 @@ class Playback:
                 self._begin(item.accept)
             elif isinstance(item, Gap):
                 self._next_sequence = None
-                if self._decoder is not None:
-                    self._write(self._decoder.gap())
             elif isinstance(item, Restart):
                 self._output.resync()
             elif isinstance(item, End):
                 self._finish(item.media_time_us)
                 self.ended = True
+        if isinstance(item, Gap) and self._decoder is not None:
+            # Only what has nothing after it yet: else it is known how long it is.
+            self._write(self._decoder.gap())
         self._output.flush()
 
     def finish(self) -> None:

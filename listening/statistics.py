@@ -55,7 +55,7 @@ class Statistics:
     repaired_s: float = 0.0
     """Audio played that was retransmitted or rebuilt, in seconds."""
     concealed_s: float = 0.0
-    """Audio that was missing or damaged, replaced by silence and fades, in seconds."""
+    """Audio that was missing or damaged, replaced by echo, silence and fades, in seconds."""
     requests: int = 0
     """REQUESTs that were sent; many messages share one."""
     requested: int = 0

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broadcasting.source import Segment, read_segments
+from listening.concealment import ECHO_S, FADE_S
 from listening.converter import Converter
 from listening.decoder import Decoder
 from listening.outputs import PcmFormat
-from listening.splicer import FADE_S, Splicer, audio_segment
+from listening.splicer import RING_S, Splicer, audio_segment
 from tests.zoo import MP3_NAMES, reference_pcm, zoo_file
 from wire.mpeg_audio import split_frames
 
@@ -65,14 +66,18 @@ def play(
     decoder: Decoder | None = None,
     told: bool = False,
 ) -> list[AudioSegment]:
-    """What a listener hears to whom the messages `lost` never come, which `told` tells early."""
+    """What a listener hears to whom the messages `lost` never come.
+
+    `told`: the decoder hears of it before it is known that something follows.
+    """
     decoder = decoder or Decoder(start_time_us)
     heard, arrived = [], -1
+    last = max(set(range(len(segments))) - set(lost))
     for number, segment in enumerate(segments):
         if number not in lost:
             heard += decode(decoder, segment, contiguous=arrived == number - 1)
             arrived = number
-        elif told:
+        elif told and number < last:
             heard += decoder.gap()
     return heard + decoder.finish(end_us(segments))
 
@@ -195,7 +200,11 @@ def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def assert_only_damage(
     heard: bytes, reference: bytes, spans: Sequence[tuple[int, int]], pcm: PcmFormat
 ) -> None:
-    """`heard` is silent in `spans`, faded beside them, and `reference` everywhere else."""
+    """`heard` is `reference` but in `spans` and where it fades beside them.
+
+    Of what is far within a span nothing is heard.
+    """
+    echo = round(ECHO_S * pcm.frame_rate_hz)
     fade = round(FADE_S * pcm.frame_rate_hz)
     width = pcm.frame_bytes
     total = len(reference) // width
@@ -205,11 +214,8 @@ def assert_only_damage(
         clean_to = min(max(clean_from, low - fade), total)
         clean = slice(clean_from * width, clean_to * width)
         assert heard[clean] == reference[clean]
-        silent = slice(low * width, high * width)
-        assert not any(heard[silent])
+        assert not any(heard[(low + echo) * width : max(0, high - echo) * width])
         clean_from = min(high + fade, total)
-    louder = zip(array("h", heard), array("h", reference), strict=True)
-    assert all(abs(h) <= abs(r) or r == 0 == h for h, r in louder)
 
 
 LOSSY_NAMES = (
@@ -301,19 +307,41 @@ def test_five_milliseconds_are_held_back_until_it_is_known_what_follows() -> Non
     assert joined(decoder.finish(None)) == reference[-held:]
 
 
-def test_gap_fades_out_what_was_held_back_and_the_sound_after_it_fades_in() -> None:
+def test_gap_of_unknown_length_dies_away_and_what_was_given_out_is_not_given_again() -> None:
     segments = segments_of("no-xing.mp3")
-    reference = array("h", pcm_of("no-xing.mp3"))
+    reference = pcm_of("no-xing.mp3")
+    known, ring = 3 * 1152, round(RING_S * 44100)
     decoder = Decoder(0)
-    heard = decode(decoder, segments[0]) + decoder.gap()
-    fading = array("h", joined(heard))[-440:]
-    assert_ramp(fading[::-1], reference[: 3 * 2304][-440:][::-1])
-    # It is not continued, whatever is said of it.
-    rest = array("h", joined(decode(decoder, segments[1]) + decode(decoder, segments[2])))
-    first = next(index for index, value in enumerate(rest) if value) & ~1
-    assert first >= 2 * 1056
-    at = 3 * 2304 + first
-    assert_ramp(rest[first : first + 440], reference[at : at + 440])
+    heard = joined(decode(decoder, segments[0]) + decoder.gap())
+    assert len(heard) == (known + ring) * 4
+    assert decoder.concealed_s == pytest.approx(RING_S)
+    ringing = array("h", heard[known * 4 :])
+    assert max(map(abs, ringing[:1000])) > 1000 > max(map(abs, ringing[-100:]))
+    assert decoder.gap() == []
+    # It is not continued, whatever is said of it. Nothing was missing but what cannot be decoded.
+    rest = decode(decoder, segments[1]) + decode(decoder, segments[2]) + decoder.finish(None)
+    heard += joined(rest)
+    assert len(heard) == 3 * known * 4
+    exact = (known + ring + 1056 + 220) * 4
+    assert heard[exact:] == reference[exact : len(heard)]
+    assert decoder.intact_s + decoder.concealed_s == pytest.approx(len(heard) / 4 / 44100)
+
+
+@pytest.mark.parametrize("max_data_bytes", [1, MAX_DATA_BYTES])
+def test_gap_that_was_none_moves_nothing(max_data_bytes: int) -> None:
+    # No frame lasts as long as what was given out in the place of the first two.
+    segments = segments_of("no-xing.mp3", max_data_bytes=max_data_bytes)
+    decoder = Decoder(0)
+    heard = []
+    for number, segment in enumerate(segments):
+        heard += decode(decoder, segment)
+        if number % 20 == 9:
+            heard += decoder.gap()
+    heard += decoder.finish(end_us(segments))
+    data, reference = joined(heard), pcm_of("no-xing.mp3")
+    assert len(data) == len(reference)
+    assert data[-4 * 1152 :] == reference[-4 * 1152 :]
+    assert decoder.intact_s + decoder.concealed_s == pytest.approx(len(data) / 4 / 44100)
 
 
 def assert_ramp(faded: Sequence[int], reference: Sequence[int], channels: int = 2) -> None:
@@ -323,13 +351,13 @@ def assert_ramp(faded: Sequence[int], reference: Sequence[int], channels: int = 
         assert abs(value - full * (index // channels + 1) / steps) <= 1
 
 
-def test_end_that_is_later_than_the_sound_is_silence() -> None:
+def test_end_that_is_later_than_the_sound_is_soon_silence() -> None:
     segments = segments_of("no-xing.mp3")[:4]
     decoder = Decoder(0)
     heard = [piece for segment in segments for piece in decode(decoder, segment)]
     data = joined(heard + decoder.finish(end_us(segments) + 2_500_000))
     assert len(data) == (12 * 1152 + 110250) * 4
-    assert not any(data[12 * 1152 * 4 :])
+    assert not any(data[(12 * 1152 + round(ECHO_S * 44100)) * 4 :])
     assert decoder.concealed_s == 2.5
 
 
@@ -368,16 +396,17 @@ def test_jump_that_is_no_gap_begins_the_timeline_anew(jump_us: int) -> None:
     for segment in segments[:3]:
         time_us = segment.media_time_us + 5_000_000
         decoder.decode(segment.data, time_us, 1, 0, 0, contiguous=True)
-    heard = joined(decoder.decode(segments[3].data, 5_000_000 + jump_us, 1, 0, 0, contiguous=False))
+    heard = decoder.decode(segments[3].data, 5_000_000 + jump_us, 1, 0, 0, contiguous=False)
     frames = split_frames(segments[3].data)
     held = 220 * 4
-    assert held < len(heard) <= len(frames) * 1152 * 4 + held
+    assert len(joined(heard + decoder.finish(None))) == len(frames) * 1152 * 4 + held
 
 
-def test_silence_in_another_format_fades_out_the_sound_before_it() -> None:
+def test_hole_in_another_format_fades_out_the_sound_before_it() -> None:
     splicer = Splicer()
     splicer.sound(array("h", [10_000] * 1000).tobytes(), PcmFormat(8000, 1))
-    splicer.silence(500, PcmFormat(16000, 2))
+    splicer.conceal(500, PcmFormat(16000, 2))
+    splicer.join()
     sound, silence = splicer.take()
     assert (sound.frame_rate, silence.frame_rate) == (8000, 16000)
     assert_ramp(array("h", sound.raw_data)[-40:][::-1], [10_000] * 40, channels=1)
@@ -400,7 +429,8 @@ def test_bytes_that_are_no_frames_are_a_gap(data: bytes, **fields: Any) -> None:
     heard = decode(decoder, segments_of("no-xing.mp3")[0])
     fields["skip_samples"], fields["discard_samples"] = fields.pop("skip"), fields.pop("discard")
     heard += decoder.decode(data, **fields)
-    assert len(joined(heard)) == 3 * 1152 * 4
+    assert len(joined(heard)) == (3 * 1152 + round(RING_S * 44100)) * 4
+    assert decoder.concealed_s == pytest.approx(RING_S)
     assert decoder.malformed == 1
 
 
