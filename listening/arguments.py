@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from listening.playout_delay import USUAL_S
 from shell.arguments import Parser, add_common, integer, number
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ def parser() -> Parser:
     )
     add(
         "--buffer",
-        type=number(0, 60, "seconds"),
-        default=1.0,
+        type=_buffer,
+        default=USUAL_S,
         metavar="SECONDS",
-        help="play-out delay, in seconds (default: %(default)s)",
+        help="play-out delay, in seconds, or auto: as low as the jitter and the losses of the path"
+        " allow, for speaker and null; files and pipes can wait, there auto is the default"
+        " (default: %(default)s)",
     )
     add(
         "--volume",
@@ -81,6 +84,16 @@ def parser() -> Parser:
     )
     add_common(parser, "logs/client.log")
     return parser
+
+
+def _buffer(text: str) -> float | None:
+    """Seconds; None if they follow what is measured."""
+    if text == "auto":
+        return None
+    try:
+        return number(0, 60, "seconds")(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or auto") from None
 
 
 def _conditions(text: str) -> LinkConditions:

@@ -29,6 +29,7 @@ def live_text(now: ListenSnapshot, simulated: SimulatedNetwork | None = None) ->
         parts = [
             f"{clock(now.position_s)} of {clock(now.duration_s)}",
             f"buffer {now.buffer_s:.1f} s",
+            *([f"delay {count.delay_s:.2f} s (auto)"] if count.delay_s is not None else []),
             *([f"{repaired} repaired"] if repaired else []),
             f"{count.lost} lost",
             f"jitter {milliseconds(_ms(count.jitter_s))}",
@@ -64,6 +65,7 @@ def summary(count: Statistics) -> list[Row]:
         ("  repaired", f"{count.repaired_s:.2f} s", heard[1]),
         ("  concealed", f"{count.concealed_s:.2f} s", heard[2]),
         ("first sound", milliseconds(_ms(count.first_sound_s)), "after the start of the program"),
+        *_delay_row(count),
         ("underruns", str(count.underruns), "nothing had come that could be played"),
         ("reconnections", str(count.reconnections), ""),
         ("jitter", milliseconds(_ms(count.jitter_s)), "RFC 3550"),
@@ -75,6 +77,14 @@ def summary(count: Statistics) -> list[Row]:
 def _refused(count: Statistics) -> str:
     """What of the parity was no good."""
     return f"{count.parity_refused} of no use" if count.parity_refused else ""
+
+
+def _delay_row(count: Statistics) -> list[Row]:
+    """How it followed the path; nothing if it was fixed."""
+    if count.delay_s is None:
+        return []
+    went = f"auto: from {count.delay_lowest_s:.2f} to {count.delay_highest_s:.2f} s"
+    return [("play-out delay", f"{count.delay_s:.2f} s", went)]
 
 
 def _requests(count: Statistics) -> str:

@@ -15,6 +15,10 @@ that has become longer, two clocks that drifted apart) does it begin anew. Any o
 each hole wait `buffer_s`, however long the stream stood still, so that a copy at many times real
 time loses nothing.
 
+A strict timeline may follow what is measured of the path (playout_delay.py). It is then moved: by a
+little with each message that is given out, which must be made as much longer, and by silence (a
+`Pause`) in a gap, where what is missing may still come in the time that is won.
+
 Pure: no thread and no clock; `now` is monotonic, in seconds. One object serves one stream.
 """
 
@@ -24,6 +28,7 @@ import enum
 from collections import OrderedDict
 from typing import NamedTuple
 
+from listening.playout_delay import PlayoutDelay
 from listening.statistics import Statistics
 from message import Message, Type
 from wire.log import get_logger
@@ -70,10 +75,18 @@ class Ready(NamedTuple):
     """A message whose turn it is."""
 
     message: Message
+    longer_s: float = 0.0
+    """By how much it must be made longer, or (below 0) shorter."""
 
 
 class Gap(NamedTuple):
     """What should come here was given up, or has not come when it was needed."""
+
+
+class Pause(NamedTuple):
+    """So much silence more is needed in this gap: all that follows sounds later by as much."""
+
+    length_s: float
 
 
 class Restart(NamedTuple):
@@ -86,7 +99,7 @@ class End(NamedTuple):
     media_time_us: int | None
 
 
-Item = Ready | Gap | Restart | End
+Item = Ready | Gap | Pause | Restart | End
 
 
 class JitterBuffer:
@@ -102,8 +115,15 @@ class JitterBuffer:
         speed: float = 1.0,
         lead_s: float = 0.0,
         strict: bool = True,
+        delay: PlayoutDelay | None = None,
     ) -> None:
-        """`lead_s` is how long before it sounds the output must have the audio."""
+        """`lead_s` is how long before it sounds the output must have the audio.
+
+        With `delay` a strict timeline is moved as that wants; at `speed` 1 only.
+        """
+        assert delay is None or (strict and speed == 1.0), "nothing would be measured"
+        self._delay = delay
+        self._pause_s = 0.0
         self._statistics = statistics
         self._buffer_s = buffer_s
         self._speed = speed
@@ -164,6 +184,7 @@ class JitterBuffer:
         there = sequence < self._next or sequence in self._waiting or sequence in self._came_late
         if there or not self._plausible(message, duration_us):
             return False
+        self._measure(message, now)
         if self._is_past(message.media_time_us + duration_us, now):
             return False
         self._statistics.rebuilt += 1
@@ -201,6 +222,7 @@ class JitterBuffer:
         """Nothing more will come: what waits is due now, and holes are given up."""
         self._after_last = self._highest + 1
         self._timeline = (float("-inf"), 0)
+        self._delay = None
 
     def take(self, now: float) -> list[Item]:
         """What is due, in order. Ends with an `End`, once, when the stream has ended."""
@@ -209,6 +231,9 @@ class JitterBuffer:
             return items
         while True:
             if self._next in self._waiting:
+                if self._pause_s:
+                    items.append(Pause(self._pause_s))
+                    self._pause_s = 0.0
                 items.append(self._give_out())
                 self._handed_out_at = now
             elif self._next == self._after_last:
@@ -218,7 +243,8 @@ class JitterBuffer:
             elif now < self._deadline(self._next_time_us):
                 return items
             elif self._next <= self._highest:
-                self._give_up(items)
+                if not self._wait_longer(items):
+                    self._give_up(items)
             else:
                 if self._strict and not self._in_gap:
                     self._statistics.underruns += 1
@@ -291,11 +317,14 @@ class JitterBuffer:
         if sequence < self._next:
             # Only the first arrival of what was given up is late; after that it is a duplicate.
             given_up = self._given_up.pop(sequence, sequence)
+            if given_up is None and message.media_time_us <= self._next_time_us:
+                self._measure(message, now)
             return Arrival.LATE if given_up is None else Arrival.DUPLICATE
         if sequence in self._waiting or sequence in self._came_late:
             return Arrival.DUPLICATE
         if not self._plausible(message, duration_us):
             return Arrival.OVERFLOW
+        self._measure(message, now)
         if self._timeline is None or not self._strict:
             return Arrival.IN_TIME
         in_time = now < self._deadline(message.media_time_us + duration_us)
@@ -355,10 +384,59 @@ class JitterBuffer:
             self._timeline = (enough, self._highest_end_us)
 
     def _begin_anew(self) -> None:
+        if self._delay is not None:
+            self._delay.restart()
+        self._pause_s = 0.0
         self._timeline = None
         self._first_arrival = None
         self._late_since = None
         self._restarted = True
+
+    # Following what is measured.
+
+    def _measure(self, message: Message, now: float) -> None:
+        """It came for the first time; if that is in a gap, the gap may be used."""
+        if self._delay is not None:
+            self._delay.arrived(message.media_time_us, now)
+            if self._in_gap:
+                self._lengthen_gap()
+
+    def _wait_longer(self, items: list[Item]) -> bool:
+        """Whether the hole whose deadline has come is given more time: once in a gap."""
+        if self._delay is None or self._in_gap:
+            return False
+        self._delay.missed(self._offset_s)
+        self._open_gap(items)
+        return self._lengthen_gap()
+
+    def _lengthen_gap(self) -> bool:
+        """Move what follows the gap to where it is wanted, if that is later."""
+        if self._delay is None or self._timeline is None:
+            return False
+        pause_s = self._delay.pause_s(self._offset_s)
+        self._pause_s += pause_s
+        self._move_timeline(pause_s)
+        return pause_s > 0
+
+    def _move_timeline(self, by_s: float) -> None:
+        assert self._timeline is not None
+        began, origin_us = self._timeline
+        self._timeline = (began + by_s, origin_us)
+
+    @property
+    def _offset_s(self) -> float:
+        """Media time t is needed at t + this, at speed 1."""
+        return self._deadline(0)
+
+    def _stretch_s(self, duration_us: int) -> float:
+        """By how much the message that is given out is made longer; tell how it stands."""
+        if self._delay is None:
+            return 0.0
+        offset_s = self._offset_s
+        self._statistics.measure_delay(self._delay.delay_s(offset_s), self._delay.wanted_s())
+        longer_s = self._delay.stretch_s(offset_s, duration_us / 1e6)
+        self._move_timeline(longer_s)
+        return longer_s
 
     # Being due.
 
@@ -407,7 +485,7 @@ class JitterBuffer:
         self._next_time_us = self._certain_time_us = message.media_time_us + duration_us
         self._horizon = max(self._horizon, self._next + self._capacity)
         self._in_gap = False
-        return Ready(message)
+        return Ready(message, self._stretch_s(duration_us))
 
     def _give_up(self, items: list[Item]) -> None:
         """Pass over the next message; where the one after it begins is estimated."""

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from listening.jitter_buffer import Arrival, End, Gap, Item, JitterBuffer, Ready, Restart
+from listening.jitter_buffer import Arrival, End, Gap, Item, JitterBuffer, Pause, Ready, Restart
+from listening.playout_delay import USUAL_S, PlayoutDelay
 from listening.rebuild import Rebuilder, Rebuilt
 from listening.repair import Repair
 from listening.session import Session, State
@@ -63,6 +64,7 @@ __all__ = [
     "Listen",
     "ListenSnapshot",
     "NewStream",
+    "Pause",
     "Playable",
     "Ready",
     "Restart",
@@ -93,19 +95,23 @@ class Listen:
         *,
         nonce: str,
         timeout_s: float,
-        buffer_s: float,
+        buffer_s: float | None,
         lead_s: float,
         waits: bool,
         random: Random,
         now: float,
     ) -> None:
-        """`lead_s`: how early the output wants audio; `waits`: whether it can wait for it."""
+        """`lead_s`: how early the output wants audio; `waits`: whether it can wait for it.
+
+        `buffer_s`: the play-out delay; None to follow what is measured, if the output cannot wait.
+        """
         self.statistics = Statistics()
         self._session = Session(addresses, nonce=nonce, timeout_s=timeout_s, random=random, now=now)
         self._buffer_s = buffer_s
         self._lead_s = lead_s
         self._waits = waits
         self._buffer: JitterBuffer | None = None
+        self._delay: PlayoutDelay | None = None
         self._rebuilder: Rebuilder | None = None
         self._repair: Repair | None = None
         self._stream: int | None = None
@@ -316,6 +322,8 @@ class Listen:
             assert self._repair is not None, "it comes with the buffer"
             self._buffer.resume(accept.first_sequence)
             self._repair.resume(accept, now)
+            if self._delay is not None:
+                self._delay.live_from(accept.live_time_us)
         else:
             self._begin_stream(accept, stream, now)
         early, self._early = self._early, []
@@ -337,25 +345,36 @@ class Listen:
         self._rebuilder = self._make_rebuilder(accept, stream)
         # What parity gives comes a block later than what was lost.
         block_s = accept.block * MESSAGE_S / accept.speed if self._rebuilder else 0.0
+        strict = not self._waits and accept.speed == 1.0
+        self._delay = self._make_delay(accept, block_s) if strict else None
+        buffer_s = USUAL_S if self._buffer_s is None else self._buffer_s
         self._buffer = JitterBuffer(
             accept.first_sequence,
             accept.first_time_us,
             self.statistics,
-            buffer_s=max(self._buffer_s, block_s),
+            buffer_s=self._delay.start_s if self._delay else max(buffer_s, block_s),
             speed=accept.speed,
             lead_s=self._lead_s,
-            strict=not self._waits and accept.speed == 1.0,
+            strict=strict,
+            delay=self._delay,
         )
         self._repair = Repair(
             accept,
             self._buffer,
             self._session.round_trip,
             self.statistics,
-            buffer_s=self._buffer_s,
+            buffer_s=buffer_s,
             now=now,
             parity=self._rebuilder,
         )
         log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
+
+    def _make_delay(self, accept: Accept, block_s: float) -> PlayoutDelay | None:
+        if self._buffer_s is not None:
+            return None
+        delay = PlayoutDelay(self._session.round_trip, lead_s=self._lead_s, block_s=block_s)
+        delay.live_from(accept.live_time_us)
+        return delay
 
     def _make_rebuilder(self, accept: Accept, stream: int) -> Rebuilder | None:
         if not 0 < accept.block < MOST_SHARDS:

@@ -14,12 +14,15 @@ from listening.listen import (
     End,
     Gap,
     NewStream,
+    Pause,
     Playable,
     Ready,
     Restart,
     audio_duration_us,
 )
 from listening.outputs import Output, OutputError, PcmFormat
+from listening.splicer import audio_segment
+from listening.stretch import Debt
 from message import Accept, Message, Type
 from wire.mpeg_audio import FrameHeader
 
@@ -36,7 +39,9 @@ class Playback:
         self._accept: Accept | None = None
         self._decoder: Decoder | None = None
         self._converter: Converter | None = None
+        self._pcm: PcmFormat | None = None
         self._next_sequence: int | None = None
+        self._debt = Debt()
         self._done_s = (0.0, 0.0, 0.0)
         self.sounds = False
         """Whether anything was handed to the output yet."""
@@ -66,11 +71,14 @@ class Playback:
         item: Playable | None = None
         for item in items:
             if isinstance(item, Ready):
+                self._debt.add(item.longer_s)
                 self._play_message(item.message)
             elif isinstance(item, NewStream):
                 self._begin(item.accept)
             elif isinstance(item, Gap):
                 self._next_sequence = None
+            elif isinstance(item, Pause):
+                self._pause(item.length_s)
             elif isinstance(item, Restart):
                 self._output.resync()
             elif isinstance(item, End):
@@ -133,7 +141,8 @@ class Playback:
     def _open(self, pcm: PcmFormat) -> PcmFormat:
         assert self._accept is not None, "audio comes after its stream"
         self.sounds = True
-        return self._output.open(pcm, self._accept.duration_s)
+        self._pcm = self._output.open(pcm, self._accept.duration_s)
+        return self._pcm
 
     def _write(self, audio: Iterable[AudioSegment]) -> None:
         for segment in audio:
@@ -144,8 +153,17 @@ class Playback:
 
     def _hand_over(self, audio: Iterable[AudioSegment]) -> None:
         for segment in audio:
-            # A gain of 0 dB must not touch a sample.
-            self._output.write(segment + self._volume_db if self._volume_db else segment)
+            # Neither a gain of 0 dB nor a play-out delay that stays may touch a sample.
+            louder = segment + self._volume_db if self._volume_db else segment
+            self._output.write(self._debt.pay(louder))
+
+    def _pause(self, length_s: float) -> None:
+        """Silence that is no part of the programme. It stands in a gap, which is filled first."""
+        if self._decoder is not None:
+            self._write(self._decoder.gap())
+        if self._pcm is not None:
+            samples = round(length_s * self._pcm.frame_rate_hz)
+            self._output.write(audio_segment(bytes(samples * self._pcm.frame_bytes), self._pcm))
 
     def _finish(self, end_time_us: int | None) -> None:
         decoder = self._decoder

@@ -59,6 +59,10 @@ def as_json(
         "first_sound_s": None if count.first_sound_s is None else round(count.first_sound_s, 4),
         "jitter_ms": milliseconds(count.jitter_s),
         "rtt_ms": milliseconds(count.rtt_s),
+        "delay_s": _seconds(count.delay_s),
+        "delay_wanted_s": _seconds(count.delay_wanted_s),
+        "delay_lowest_s": _seconds(count.delay_lowest_s),
+        "delay_highest_s": _seconds(count.delay_highest_s),
         "failure": failure,
         "simulated": None
         if simulated is None
@@ -68,6 +72,10 @@ def as_json(
             "to_server": _link(simulated.from_us),
         },
     }
+
+
+def _seconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _link(link: SimulatedLink) -> dict[str, Any]:

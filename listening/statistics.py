@@ -68,6 +68,13 @@ class Statistics:
     """Round trip, smoothed as in RFC 6298 section 2."""
     jitter_s: float | None = None
     """Interarrival jitter of RFC 3550 section 6.4.1, of messages sent when they were due."""
+    delay_s: float | None = None
+    """Play-out delay that follows the path: from when audio can come at the earliest until it
+    sounds. None if it was fixed, or is not known yet; so are the next three."""
+    delay_wanted_s: float | None = None
+    """What it was to become."""
+    delay_lowest_s: float | None = None
+    delay_highest_s: float | None = None
     _transit_s: float | None = None
 
     @property
@@ -88,6 +95,15 @@ class Statistics:
             jitter_s = self.jitter_s or 0.0
             self.jitter_s = jitter_s + (difference_s - jitter_s) / 16
         self._transit_s = transit_s
+
+    def measure_delay(self, delay_s: float | None, wanted_s: float | None) -> None:
+        """The play-out delay is this, and should be that; nothing changes if that is unknown."""
+        if delay_s is None:
+            return
+        self.delay_s, self.delay_wanted_s = delay_s, wanted_s
+        lowest_s, highest_s = self.delay_lowest_s, self.delay_highest_s
+        self.delay_lowest_s = delay_s if lowest_s is None else min(lowest_s, delay_s)
+        self.delay_highest_s = delay_s if highest_s is None else max(highest_s, delay_s)
 
     def restart_jitter(self) -> None:
         """Another stream begins: its media time has another origin."""

@@ -96,7 +96,7 @@ class Listener:
     """A client core, and the items that its playback thread would have played."""
 
     def __init__(
-        self, number: int, now: float, *, buffer_s: float, timeout_s: float, waits: bool
+        self, number: int, now: float, *, buffer_s: float | None, timeout_s: float, waits: bool
     ) -> None:
         self.address = client_address(number)
         self.played: list[Playable] = []
@@ -174,7 +174,7 @@ class Network:
         self.server = None
 
     def join(
-        self, *, buffer_s: float = 1.0, timeout_s: float = 10.0, waits: bool = False
+        self, *, buffer_s: float | None = 1.0, timeout_s: float = 10.0, waits: bool = False
     ) -> Listener:
         """One listener more."""
         listener = Listener(

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from listening.outputs import SAMPLE_BYTES, OutputError, PcmFormat, alsa
 from listening.outputs.reel import LARGEST_BYTES, Reel
 from listening.outputs.tape import Tape
+from listening.stretch import SMALLEST_STRETCHED_FRAMES, stretched
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
@@ -48,8 +49,6 @@ DRAIN_S = 3.0
 DRAIN_LOOK_S = 0.01
 TAIL_S = 0.05
 """Of silence after the last frame, for a device that drops what it holds when it is stopped."""
-
-SMALLEST_STRETCHED_FRAMES = 256
 
 
 def nearest_format(pcm: PcmFormat) -> PcmFormat:
@@ -206,7 +205,7 @@ class Speaker:
         if batch and batch[-1].frame_count() >= SMALLEST_STRETCHED_FRAMES:
             frames = self._tape.stretch_frames()
             if frames:
-                batch[-1] = _stretched(batch[-1], frames)
+                batch[-1] = stretched(batch[-1], frames)
         pieces = [bytes(audio.raw_data) for audio in batch]
         if not pieces:
             return
@@ -280,21 +279,4 @@ def _no_device(reason: str) -> OutputError:
     return OutputError(
         f"no sound device can be used ({reason}):"
         " connect one, or choose --output FILE.wav, FILE.mp3 or null"
-    )
-
-
-def _stretched(audio: AudioSegment, frames: int) -> AudioSegment:
-    """The same sound in one frame more or less, at the same frame rate."""
-    count = int(audio.frame_count())
-    wanted = count + frames
-    # One frame more goes in, for the last one that comes out lies after the last one that goes in.
-    pcm = audio.raw_data + audio.raw_data[-audio.frame_width :]
-    one_second = type(audio)(
-        data=pcm, sample_width=SAMPLE_BYTES, frame_rate=count, channels=audio.channels
-    )
-    return type(audio)(
-        data=one_second.set_frame_rate(wanted).raw_data[: wanted * audio.frame_width],
-        sample_width=SAMPLE_BYTES,
-        frame_rate=audio.frame_rate,
-        channels=audio.channels,
     )
