@@ -33,7 +33,7 @@ class Effort:
     """Parts of that time, each of which gives a value."""
     long_media_s: float = 3600.0
     short_media_s: float = 600.0
-    speed: float = 150.0
+    speed: float = 100.0
     """At which the hour passes."""
 
 
