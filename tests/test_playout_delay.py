@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from array import array
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from random import Random
@@ -175,6 +177,21 @@ def test_a_debt_is_paid_in_whole_frames_to_the_last_and_no_faster_than_it_may() 
     debt.add(1.0)
     short = tone(0.003)
     assert debt.pay(short) is short
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_made_longer_or_shorter_has_no_step(sign: int) -> None:
+    turn = 2 * math.pi * 440 / 44_100
+    sine = array("h", (round(20_000 * math.sin(turn * i)) for i in range(44_100)))
+    whole = AudioSegment(data=sine.tobytes(), sample_width=2, frame_rate=44_100, channels=1)
+    debt = Debt()
+    played = array("h")
+    for begin in range(0, 44_100, 3456):
+        piece = whole.get_sample_slice(begin, begin + 3456)
+        debt.add(sign * piece.frame_count() * STRETCH / 44_100)
+        played.frombytes(debt.pay(piece).raw_data)
+    assert len(played) == pytest.approx(44_100 * (1 + sign * STRETCH), abs=1)
+    assert max(abs(b - a) for a, b in pairwise(played)) < 20_000 * turn * 1.1
 
 
 class Collector(Null):
