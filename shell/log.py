@@ -20,7 +20,7 @@ ROTATE_BYTES = 5 << 20
 ROTATIONS = 3
 """5 MiB is about an hour and a half of 128 kbit/s, a line for each message."""
 
-WRITE_EVERY_S = 0.5
+WRITE_EVERY_S = 1.0
 """Lines wait so long to be written together: to wake a thread for each costs more than to write it
 (0.15 ms where 0.04 would do), and it would be the thread that sends who pays."""
 

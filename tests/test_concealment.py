@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listening.concealment import ECHO_S, FADE_S, bridge
+from listening.decoder import prepare
 from listening.outputs import PcmFormat
 from tests.likeness import NAMES, distance_db, places
 
 PCM = PcmFormat(44100, 2)
+
+prepare()  # It imports audioop without the warning that this is deprecated.
 
 
 def tone(samples: int, start: int = 0, pcm: PcmFormat = PCM) -> bytes:
