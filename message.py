@@ -31,9 +31,14 @@ VERSION = 1
 _HEADER = struct.Struct("!2sBBHHHHIQQ")
 HEADER_BYTES = _HEADER.size
 
+OURS = MAGIC + bytes((VERSION,))
+"""What every message of this version begins with."""
+
 # Magic, version and type keep their place in every version to come (as RFC 8999 does for QUIC),
-# so that a peer of another version can be told so.
+# so that a peer of another version can be told so; and so does the mark, in CONNECT and REJECT, so
+# that only one who has read the CONNECT can tell it.
 _INVARIANT = struct.Struct("!2sBB")
+_MARK = struct.Struct("!24xQ")
 
 # A CONNECT is padded to this, and no answer to an address that is not yet proved is longer, so
 # the server cannot be used to amplify. 1,200 bytes pass every IPv6 path (RFC 9000 section 14).
@@ -74,10 +79,12 @@ class MessageError(ValueError):
 class VersionError(MessageError):
     """A message of this protocol, in a version that is not ours."""
 
-    def __init__(self, version: int, type_: int) -> None:
+    def __init__(self, version: int, type_: int, mark: int | None) -> None:
+        """`mark` is that of a CONNECT or of a REJECT; None if the message is too short for one."""
         super().__init__(f"version {version} where {VERSION} was expected")
         self.version = version
         self.type = type_
+        self.mark = mark
 
 
 class Type(enum.IntEnum):
@@ -151,7 +158,7 @@ class Message(NamedTuple):
             raise MessageError("not a message of this protocol")
         _, version, type_ = _INVARIANT.unpack_from(datagram)
         if version != VERSION:
-            raise VersionError(version, type_)
+            raise VersionError(version, type_, _mark_in(datagram))
         if len(datagram) < HEADER_BYTES:
             raise MessageError(f"{len(datagram)} bytes are shorter than a header")
         (_, _, _, length, track, skip, discard, stream, sequence, media_time_us) = (
@@ -163,10 +170,24 @@ class Message(NamedTuple):
         return cls(sequence, type_, data, stream, media_time_us, track, skip, discard)
 
 
+_TYPE_AT = _INVARIANT.size - 1
+
+
+def type_in(datagram: bytes) -> int:
+    """The type of a message, of which nothing else is looked at."""
+    return datagram[_TYPE_AT]
+
+
 def repeat_of(datagram: bytes) -> bytes:
     """The REPEAT of an AUDIO message that was packed: all but the type is the same."""
-    at = _INVARIANT.size - 1
-    return datagram[:at] + bytes((Type.REPEAT,)) + datagram[at + 1 :]
+    return datagram[:_TYPE_AT] + bytes((Type.REPEAT,)) + datagram[_TYPE_AT + 1 :]
+
+
+def _mark_in(datagram: bytes) -> int | None:
+    if len(datagram) < _MARK.size:
+        return None
+    mark: int = _MARK.unpack_from(datagram)[0]
+    return mark
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,7 +230,10 @@ class Control:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Connect(Control):
-    """I want to listen. `nonce` names this run of the client, `cookie` proves its address."""
+    """I want to listen. `nonce` names this run of the client, `cookie` proves its address.
+
+    The header's `media_time_us` is a random mark, which a REJECT in another version repeats.
+    """
 
     TYPE: ClassVar = Type.CONNECT
     nonce: Token
@@ -257,7 +281,7 @@ class Accept(Control):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reject(Control):
-    """No. `reason` is full, version, key, closing, or session (that one is not known here).
+    """No. `reason` is full, address, version, key, closing, or session (not known here).
 
     `echo` repeats the nonce of the CONNECT or the session of the REPORT that is refused, so that
     nobody who cannot read them can send a listener away.
@@ -313,6 +337,11 @@ class ReportHead(NamedTuple):
 
 
 _REPORT_HEAD = re.compile(rb'\{"session":"([0-9A-Za-z_.-]{0,32})","clock_us":([0-9]{1,15}),')
+
+
+def session_first(session: str) -> bytes:
+    """What the data of REPORT, REQUEST and GOODBYE begins with, as both programs write it."""
+    return b'{"session":"%b"' % session.encode()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

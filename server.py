@@ -289,6 +289,7 @@ def _serve(
     broadcast = Broadcast(
         Settings(
             max_clients=options.max_clients,
+            max_clients_per_address=options.max_clients_per_address,
             wait_for=options.wait_for,
             burst_s=options.burst,
             interval_s=options.interval,

@@ -59,6 +59,14 @@ def _parser() -> Parser:
         help="capacity: listeners at one time (default: %(default)s)",
     )
     add(
+        "--max-clients-per-address",
+        type=integer(1, 1_000_000, "a number of listeners"),
+        default=16,
+        metavar="N",
+        help="the same of one IP address, or of the 64 bits of IPv6 that one network has"
+        " (default: %(default)s)",
+    )
+    add(
         "--wait-for",
         type=integer(0, 1_000_000, "a number of listeners"),
         default=1,

@@ -41,6 +41,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         ("refused", str(count.rejected.total()), refused),
         ("silent", str(count.expired), "lost their slot"),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} of no use here"),
+        ("passed over", str(count.passed_over), _passed_over_text(count)),
         ("skipped files", str(count.skipped_files), ""),
         (
             "lateness of sends",
@@ -70,6 +71,13 @@ def _repeats(count: ServerStatistics) -> str:
     if count.requests_refused:
         rest += f"; {count.requests_refused} requests refused"
     return rest
+
+
+def _passed_over_text(count: ServerStatistics) -> str:
+    """What a flood, or a network's mistake, came to."""
+    if not count.passed_over + count.lines_left_out:
+        return ""
+    return f"too many at once; {count.lines_left_out} lines left out of the log"
 
 
 def listener_text(one: Departed) -> str:

@@ -5,6 +5,9 @@ Filled by whoever takes messages or watches the time; emptied by the owner, who 
 
 from __future__ import annotations
 
+import logging
+
+from broadcasting.brief_log import BriefLog
 from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
 from wire.log import get_logger
@@ -18,10 +21,11 @@ log = get_logger("server")
 class Outbox:
     """What one run of the server has to say to single listeners."""
 
-    def __init__(self, stream_id: int) -> None:
+    def __init__(self, stream_id: int, unproved_log: BriefLog) -> None:
         self.detailed = True
         """Whether answers to REPORT and REQUEST are logged one by one: while listeners are few."""
         self._stream_id = stream_id
+        self._unproved_log = unproved_log
         self._sequence = 0
         self._datagrams: list[tuple[bytes, Address]] = []
 
@@ -35,14 +39,27 @@ class Outbox:
         self._put(type_, self._sequence, datagram, address, name)
         self._sequence += 1
 
-    def answer(self, content: Control, size_bytes: int, address: Address) -> None:
-        """Send to an address that may not be proved: never more than the `size_bytes` it sent."""
-        message = self._numbered(content)
-        if len(message.pack()) <= size_bytes:
-            self.put(message, address)
+    def answer(
+        self, content: Control, size_bytes: int, address: Address, now: float, mark: int = 0
+    ) -> None:
+        """Send to an address that may not be proved: never more than the `size_bytes` it sent.
+
+        `mark` is that of the CONNECT, if it was of another version.
+        """
+        self.send_back(self._numbered(content, mark), size_bytes, address, now)
+
+    def send_back(self, message: Message, size_bytes: int, address: Address, now: float) -> None:
+        """The same with `message` as it is."""
+        datagram = message.pack()
+        if len(datagram) > size_bytes:
+            return
+        self._datagrams.append((datagram, address))
+        name, size = TYPE_NAMES[message.type], len(datagram)
+        text = address_text(address)
+        self._unproved_log.write(now, logging.INFO, _SENT, name, message.sequence, size, text)
 
     def put(self, message: Message, address: Address) -> None:
-        """Send `message` as it is."""
+        """Send `message` as it is to a registered listener."""
         self._put(message.type, message.sequence, message.pack(), address, address_text(address))
 
     def repeat(self, sequence: int, datagram: bytes, address: Address, name: str) -> None:

@@ -2,18 +2,22 @@
 
 A datagram that is at fault is counted and dropped; nothing that a peer sends raises out of
 `receive_datagram`. The handshake makes no state for an address that has not proved itself
-(`cookie`), and answers it with no more bytes than it sent. Sans-I/O, as everything here.
+(`cookie`), answers it with no more bytes than it sent, and looks at no more than `gate` admits.
+Sans-I/O, as everything here.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from broadcasting.brief_log import BriefLog
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
+from broadcasting.gate import Gate
 from broadcasting.outbox import Outbox
 from broadcasting.parity_control import ParityControl
 from broadcasting.registry import MISSED_REPORTS, Listener, Registry
@@ -25,6 +29,8 @@ from broadcasting.stream import Stream
 from broadcasting.token_bucket import TokenBucket
 from message import (
     HEADER_BYTES,
+    MAGIC,
+    OURS,
     TYPE_NAMES,
     Accept,
     Challenge,
@@ -41,6 +47,7 @@ from message import (
     VersionError,
     cut_text,
     repeat_of,
+    type_in,
 )
 from wire.address import Address, address_text
 from wire.log import get_logger
@@ -112,7 +119,9 @@ class Reception:
 
         `control` is told of every REPORT, if parity is to follow what listeners lose.
         """
-        self.registry = Registry(settings.max_clients, settings.timeout_s)
+        self.registry = Registry(
+            settings.max_clients, settings.timeout_s, settings.max_clients_per_address
+        )
         self.departed: deque[Departed] = deque(maxlen=MAX_DEPARTED)
         self.closing = False
         """The end has been told: nobody is admitted any more."""
@@ -124,11 +133,13 @@ class Reception:
         self._token = token
         self._look_at = NEVER
         self._cookies = CookieJar(secret)
+        self._gate = Gate(self.registry)
+        self._unproved_log = BriefLog(statistics)
         rate = settings.burst_rate_bytes_per_s
         bucket = TokenBucket(rate, rate * BUCKET_S)
         self._catch_up = CatchUp(bucket)
         self._retransmission = Retransmission(stream.history, bucket, statistics)
-        self._outbox = Outbox(stream.id)
+        self._outbox = Outbox(stream.id, self._unproved_log)
         self._status = StatusWriter()
         self._takes: dict[int, Callable[[Message, int, Address, float], None]] = {
             Type.CONNECT: self._receive_connect,
@@ -139,17 +150,21 @@ class Reception:
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
         """Take what came from `address`."""
-        try:
-            message = Message.unpack(data)
-            take = self._takes.get(message.type)
-            if take is None:
-                self._statistics.ignored += 1
-                return
-            take(message, len(data), address, now)
-        except VersionError as error:
+        # What costs least comes first: a flood gets no further.
+        if len(data) < HEADER_BYTES or not data.startswith(OURS):
             self._statistics.malformed += 1
-            if error.type == Type.CONNECT:
-                self._refuse("version", "", len(data), address)
+            if data.startswith(MAGIC):
+                self._receive_foreign(data, address, now)
+            return
+        take = self._takes.get(type_in(data))
+        if take is None:
+            self._statistics.ignored += 1
+            return
+        if not self._gate.admits(data, address, now):
+            self._statistics.passed_over += 1
+            return
+        try:
+            take(Message.unpack(data), len(data), address, now)
         except MessageError:
             self._statistics.malformed += 1
         else:
@@ -207,36 +222,49 @@ class Reception:
 
     # Taking messages.
 
+    def _receive_foreign(self, data: bytes, address: Address, now: float) -> None:
+        """A message of another version: a CONNECT is told so."""
+        try:
+            Message.unpack(data)
+        except VersionError as error:
+            mark = error.mark if error.type == Type.CONNECT else None
+            if mark is not None and self._gate.admits(data, address, now):
+                self._refuse("version", "", len(data), address, now, mark)
+        except MessageError:
+            pass
+
     def _receive_connect(self, message: Message, size: int, address: Address, now: float) -> None:
         connect = Connect.from_message(message)
-        self._log_received(message, size, address_text(address))
         if not self._cookies.accepts(connect.cookie, address, now):
+            self._log_unproved(message, size, address, now)
             self._statistics.unproved += 1
             cookie = self._cookies.make(address, now)
-            self._outbox.answer(Challenge(nonce=connect.nonce, cookie=cookie), size, address)
+            self._outbox.answer(Challenge(nonce=connect.nonce, cookie=cookie), size, address, now)
             return
         listener = self.registry.at(address)
         if listener is not None and listener.nonce != connect.nonce:
             # The same port, another run of the client: the old one cannot be there any more.
             self.dismiss(listener, now, "replaced")
             listener = None
-        if listener is None:
-            if self.closing or self.registry.is_full:
-                reason = "closing" if self.closing else "full"
-                self._refuse(reason, connect.nonce, size, address)
-                return
-            self._admit(connect, address, now)
-        else:
+        if listener is not None:
+            self._log_received(message, size, listener.name)
             self.registry.heard(listener, now)
             self._outbox.send(self._accept(listener), address)
+        elif (reason := self._no_place_for(address)) is not None:
+            self._log_unproved(message, size, address, now)
+            self._refuse(reason, connect.nonce, size, address, now)
+        else:
+            self._log_received(message, size, address_text(address))
+            self._admit(connect, address, now)
 
     def _receive_report(self, message: Message, size: int, address: Address, now: float) -> None:
         session, clock_us = ReportHead.of(message)
         listener = self.registry.at(address)
-        self._log_received(message, size, listener.name if listener else address_text(address))
         if listener is None or listener.session != session:
-            self._refuse("session", session, size, address)
+            self._log_unproved(message, size, address, now)
+            self._refuse("session", session, size, address, now)
             return
+        self._log_received(message, size, listener.name)
         self.registry.heard(listener, now)
         listener.unread = message
         if self.closing or self._control is not None:
@@ -265,16 +293,18 @@ class Reception:
 
     def _receive_goodbye(self, message: Message, size: int, address: Address, now: float) -> None:
         goodbye = Goodbye.from_message(message)
-        self._log_received(message, size, address_text(address))
         listener = self.registry.at(address)
         if listener is not None and listener.session == goodbye.session:
+            self._log_received(message, size, listener.name)
             listener.report, listener.unread = goodbye, None
             self.dismiss(listener, now, "goodbye")
+        else:
+            self._log_unproved(message, size, address, now)
         # The same words back, so the answer is never longer than the question, and a GOODBYE
         # whose answer was lost can be answered again when nothing is known of it any more. But of
         # no stream, so that an answer which comes to a server is not answered for ever.
         if message.stream == self._stream.id:
-            self._outbox.put(message._replace(stream=0), address)
+            self._outbox.send_back(message._replace(stream=0), size, address, now)
 
     def _receive_request(self, message: Message, size: int, address: Address, now: float) -> None:
         request = Request.from_message(message)
@@ -296,6 +326,14 @@ class Reception:
         for sent in self._retransmission.answer(address, ranges, rtt_s, now):
             self._statistics.repeated_bytes += len(sent.datagram) - HEADER_BYTES
             self._outbox.repeat(sent.sequence, repeat_of(sent.datagram), address, listener.name)
+
+    def _no_place_for(self, address: Address) -> str | None:
+        """Why nobody is registered at `address`; None if somebody may be."""
+        if self.closing:
+            return "closing"
+        if self.registry.is_full:
+            return "full"
+        return "address" if self.registry.is_crowded(address) else None
 
     def _report_s(self) -> float:
         """How often a listener should report, as many as there are now."""
@@ -362,10 +400,17 @@ class Reception:
             interval_s=self._settings.interval_s or 0.0,
         )
 
-    def _refuse(self, reason: str, echo: str, size: int, address: Address) -> None:
+    def _refuse(
+        self, reason: str, echo: str, size: int, address: Address, now: float, mark: int = 0
+    ) -> None:
         self._statistics.rejected[reason] += 1
-        log.warning("refused %s: %s", address_text(address), reason)
-        self._outbox.answer(Reject(reason=reason, echo=echo), size, address)
+        text = address_text(address)
+        self._unproved_log.write(now, logging.WARNING, "refused %s: %s", text, reason)
+        self._outbox.answer(Reject(reason=reason, echo=echo), size, address, now, mark)
+
+    def _log_unproved(self, message: Message, size: int, address: Address, now: float) -> None:
+        name, text = TYPE_NAMES[message.type], address_text(address)
+        self._unproved_log.write(now, logging.INFO, _RECEIVED, name, message.sequence, size, text)
 
     def _log_received(self, message: Message, size: int, name: str) -> None:
         if message.type in _OFTEN and not self._outbox.detailed:

@@ -1,18 +1,20 @@
 """Who is registered: admission up to a capacity, and expiry of those who fall silent.
 
 A listener is an address and a port. The registry knows no datagram and no clock: `now` is an
-argument. It holds at most `capacity` listeners.
+argument. It holds at most `capacity` listeners, and at most `most_per_network` of them from one
+network: as many as one host could pretend to be.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from message import Message, Report
-from wire.address import Address
+from broadcasting.pace import IDLE
+from message import Message, Report, session_first
+from wire.address import Address, network_of
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -29,6 +31,10 @@ class Listener:
     live_time_us: int
     name: str
     """The address as text."""
+    proof: bytes = dataclasses.field(init=False)
+    """What the data of its messages begins with: the session, which nobody else knows."""
+    reserved_until: float = IDLE
+    """At the pace of its messages."""
     report: Report | None = None
     """The last one that was read."""
     unread: Message | None = None
@@ -36,6 +42,9 @@ class Listener:
     end_acknowledged: bool = False
     unsent: int = 0
     """AUDIO datagrams that the system did not take for it."""
+
+    def __post_init__(self) -> None:
+        self.proof = session_first(self.session)
 
 
 LISTENER_BYTES = 2_000
@@ -55,12 +64,14 @@ class Change(NamedTuple):
 class Registry:
     """The listeners by address, the one silent for longest first."""
 
-    def __init__(self, capacity: int, timeout_s: float) -> None:
+    def __init__(self, capacity: int, timeout_s: float, most_per_network: int) -> None:
         self.capacity = capacity
+        self.most_per_network = most_per_network
         self._timeout_s = timeout_s
         self._patience_s = 0.0
         self._patient_until = float("-inf")
         self._listeners: OrderedDict[Address, Listener] = OrderedDict()
+        self._in_network: Counter[str] = Counter()
         self._addresses: tuple[Address, ...] | None = ()
         self._changes: list[Change] = []
 
@@ -80,6 +91,10 @@ class Registry:
         """Whether every slot is taken."""
         return len(self._listeners) >= self.capacity
 
+    def is_crowded(self, address: Address) -> bool:
+        """Whether the network of `address` has as many listeners as one may have."""
+        return self._in_network[network_of(address)] >= self.most_per_network
+
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Every listener's address; the same tuple until somebody joins or leaves."""
@@ -94,14 +109,20 @@ class Registry:
     def add(self, listener: Listener) -> None:
         """Register `listener`; the caller has seen that there is room."""
         assert not self.is_full
+        assert not self.is_crowded(listener.address)
         assert listener.address not in self._listeners
         self._listeners[listener.address] = listener
+        self._in_network[network_of(listener.address)] += 1
         self._addresses = None
         self._changes.append(Change(listener.address, joined=True))
 
     def remove(self, listener: Listener) -> None:
         """Free the slot of `listener` at once."""
         del self._listeners[listener.address]
+        network = network_of(listener.address)
+        self._in_network[network] -= 1
+        if not self._in_network[network]:
+            del self._in_network[network]
         self._addresses = None
         self._changes.append(Change(listener.address, joined=False))
 

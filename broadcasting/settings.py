@@ -12,6 +12,7 @@ class Settings:
     """One run of the server."""
 
     max_clients: int = 64
+    max_clients_per_address: int = 16
     wait_for: int = 1
     burst_s: float = 1.0
     interval_s: float | None = None

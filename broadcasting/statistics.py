@@ -80,6 +80,11 @@ class ServerStatistics:
     """Datagrams that are no message of this protocol, or have a wrong field."""
     ignored: int = 0
     """Messages of an unknown type, or of one that a server does not take."""
+    passed_over: int = 0
+    """Messages that were not looked at, because too many came: of unproved addresses, in all or
+    from one source, or of one listener."""
+    lines_left_out: int = 0
+    """Lines about unproved addresses that are not in the log, because there were too many."""
     unproved: int = 0
     """CONNECTs that were answered with a CHALLENGE."""
     accepted: int = 0

@@ -154,7 +154,7 @@ class Listen:
         except VersionError as error:
             self.statistics.malformed += 1
             if error.type == Type.REJECT:
-                self._session.refused_version(now)
+                self._session.refused_version(error.mark, now)
         except (MessageError, MpegAudioError):
             self.statistics.malformed += 1
         if self.closed:

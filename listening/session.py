@@ -11,6 +11,7 @@ the same instant. The first address that answers is the server's.
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Sequence
 from random import Random
 
@@ -59,7 +60,8 @@ REPORT_AGAIN_S = 0.25
 path that loses in bursts, five chances are not many."""
 
 VERSION_PATIENCE_S = 1.0
-"""How long a true answer may follow one in another version: several CONNECTs."""
+"""How long a true answer may follow one in another version, from another of the server's addresses:
+several CONNECTs."""
 
 MOST_REPORT_S = 120.0
 """The longest pause between REPORTs that a server may ask for."""
@@ -112,6 +114,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 REFUSALS = {
     "full": "the server is full: try again later, or ask for a larger --max-clients",
+    "address": "the server takes no more listeners from this network's address:"
+    " stop one here, or ask for a larger --max-clients-per-address",
     "closing": "the server is ending its stream",
     "version": f"the server speaks another version of the protocol than {VERSION}",
     "key": "the server needs a key, or another one than this",
@@ -142,6 +146,9 @@ class Session:
         self.round_trip = RoundTrip()
         self._addresses = list(addresses)
         self._nonce = nonce
+        # As hard to guess as the nonce, and as long as the header has room for.
+        digest = hashlib.blake2b(nonce.encode(), digest_size=8).digest()
+        self._mark = int.from_bytes(digest)
         self._timeout_s = timeout_s
         self._random = random
         self._cookie: str | None = None
@@ -198,12 +205,13 @@ class Session:
         if self._move(Event.ENDED):
             self._act_at = now
 
-    def refused_version(self, now: float) -> None:
-        """An answer came in another version of the protocol.
+    def refused_version(self, mark: int | None, now: float) -> None:
+        """A REJECT came in another version of the protocol.
 
-        It cannot repeat the nonce, so anybody may have sent it: a true answer still counts.
+        Nothing of it can be read but the `mark`, which only one who was sent the CONNECT can
+        repeat: from anybody else it changes nothing.
         """
-        if self.state is State.CONNECTING and self._hint is None:
+        if mark == self._mark and self.state is State.CONNECTING and self._hint is None:
             self._hint = REFUSALS["version"]
             self._give_up_at = min(self._give_up_at, now + VERSION_PATIENCE_S)
 
@@ -309,7 +317,7 @@ class Session:
     def _connect(self, now: float) -> None:
         address = self._addresses[self._attempts % len(self._addresses)]
         connect = Connect(nonce=self._nonce, cookie=self._cookie or "")
-        self._send(connect, address, CONNECT_BYTES)
+        self._send(connect, address, CONNECT_BYTES, self._mark)
         self._attempts += 1
         self._connects.append(now)
         self._act_at = now + self._pause_s * self._random.uniform(
@@ -400,8 +408,8 @@ class Session:
         self._goodbyes += 1
         self._act_at = now + GOODBYE_PAUSE_S
 
-    def _send(self, content: Control, address: Address, size_bytes: int = 0) -> None:
-        message = content.to_message(self._sequence, stream=self.stream or 0)
+    def _send(self, content: Control, address: Address, size_bytes: int = 0, mark: int = 0) -> None:
+        message = content.to_message(self._sequence, stream=self.stream or 0, media_time_us=mark)
         datagram = message.pack(size_bytes)
         self._sequence += 1
         self._outbox.append((datagram, address))

@@ -34,6 +34,7 @@ SERVER = {
     "{song} 0 --interval nan": "--interval",
     "{song} 0 --max-clients 0": "--max-clients",
     "{song} 0 --max-clients many": "--max-clients",
+    "{song} 0 --max-clients-per-address 0": "--max-clients-per-address",
     "{song} 0 --wait-for -1": "--wait-for",
     "{song} 0 --wait-for 3 --max-clients 2": "--wait-for 3 can never be reached",
     "{song} 0 --burst -0.1": "--burst",
@@ -165,6 +166,19 @@ def test_a_full_server_is_told(places: dict[str, Path], tmp_path: Path) -> None:
         first.wait_for_log("received ACCEPT")
         refused = run(tmp_path, "client.py", "127.0.0.1", broadcast.port, "--output", "heard.wav")
         assert_one_line(refused, FAILED, "the server is full")
+
+
+def test_an_address_with_too_many_listeners_is_told(
+    places: dict[str, Path], tmp_path: Path
+) -> None:
+    with (
+        server(tmp_path, places["song"], "--loop", "--max-clients-per-address", 1) as broadcast,
+        client(tmp_path, broadcast, "--output", "null") as first,
+    ):
+        first.wait_for_log("received ACCEPT")
+        refused = run(tmp_path, "client.py", "127.0.0.1", broadcast.port, "--output", "heard.wav")
+        assert_one_line(refused, FAILED, "no more listeners .* larger --max-clients-per-address")
+        broadcast.wait_for_log(r"refused \S+: address$")
 
 
 def test_no_sound_device_is_told_with_what_to_do_instead(

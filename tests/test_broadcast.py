@@ -232,6 +232,20 @@ def test_a_full_server_refuses_politely_until_a_slot_is_free() -> None:
     assert server.core.statistics.listeners_peak == 2
 
 
+def test_an_address_has_so_many_listeners_and_others_still_join() -> None:
+    server = Server(Settings(max_clients_per_address=2))
+    sessions = [server.join(address).session for address in (HERE, THERE)]
+    reject = only(Reject, server.connect(ELSEWHERE, "mine"))
+    assert (reject.reason, reject.echo) == ("address", "mine")
+    assert server.core.statistics.rejected == {"address": 1}
+    server.join(("198.51.100.2", HERE[1]))
+    # Another run of one of them takes its own place.
+    server.join(HERE, nonce="another")
+    server.say(goodbye(sessions[1]), THERE)
+    server.join(ELSEWHERE)
+    assert len(server.addresses()) == 3
+
+
 def test_a_full_server_still_answers_those_who_are_registered() -> None:
     server = Server(Settings(max_clients=1))
     assert server.join() == server.join()
@@ -388,7 +402,7 @@ def test_a_report_is_answered_with_the_status() -> None:
 
 
 def test_every_answer_tells_what_is_so_now() -> None:
-    server = Server(Settings(max_clients=300))
+    server = Server(Settings(max_clients=300, max_clients_per_address=300))
     session = server.join().session
     first = only(Status, server.say(report(session)))
     server.wait(2)
@@ -426,7 +440,8 @@ def test_figures_that_make_no_sense_are_counted_and_the_last_good_ones_kept() ->
 
 @pytest.mark.parametrize("count", [60, PUNCTUAL_LISTENERS])
 def test_a_silent_one_of_a_hundred_loses_its_slot_in_time(count: int) -> None:
-    server = Server(Settings(max_clients=count, timeout_s=TIMEOUT_S))
+    settings = Settings(max_clients=count, max_clients_per_address=count, timeout_s=TIMEOUT_S)
+    server = Server(settings)
     for number in range(count):
         address = ("198.51.100.9", 10_000 + number)
         session = server.join(address).session
@@ -437,7 +452,7 @@ def test_a_silent_one_of_a_hundred_loses_its_slot_in_time(count: int) -> None:
 
 
 def test_a_listener_may_be_silent_for_longer_when_it_was_asked_to_report_seldom() -> None:
-    server = Server(Settings(max_clients=1000))
+    server = Server(Settings(max_clients=1000, max_clients_per_address=1000))
     sessions = {}
     for number in range(1000):
         address = ("198.51.100.9", 10_000 + number)
@@ -641,7 +656,7 @@ def test_the_whole_history_a_thousand_times_a_second_gets_no_more_than_its_share
     assert 50 * 1251 < repeated_bytes <= sent * 1251
     count = server.core.statistics
     assert count.requests <= 3 * 100 + 25
-    assert count.requests + count.requests_refused == 3000
+    assert count.requests + count.requests_refused + count.passed_over == 3000
     assert count.repeats_spared + count.repeats_refused > 0
     # Nobody else has to wait for that.
     assert repeated(server.say(missing(there, f"{sent - 5}"), THERE)) == [sent - 5]

@@ -242,9 +242,10 @@ def test_a_flood_at_both_from_many_addresses_is_counted_and_not_heard(tmp_path: 
         end(listener, broadcast)
         sent, heard = broadcast.result, listener.result
         assert heard["malformed"] + heard["ignored"] == DATAGRAMS
-        read = sent["malformed"] + sent["ignored"] + sent["control_received"]
+        looked_at = sent["malformed"] + sent["ignored"] + sent["control_received"]
+        read = looked_at + sent["passed_over"]
         assert from_client <= read - DATAGRAMS - 2 <= relay.from_client
-        assert sent["malformed"] > DATAGRAMS / 3
+        assert sent["malformed"] > DATAGRAMS / 5
         assert (heard["lost"], heard["concealed_s"], heard["reconnections"]) == (0, 0, 0)
         assert balances(heard)
     once = reference_pcm(SAMPLE)

@@ -280,6 +280,14 @@ def test_another_version_is_told_with_its_type_whatever_follows(version: int, re
     assert isinstance(caught.value, MessageError)
 
 
+def test_the_mark_of_another_version_is_told_if_the_message_is_long_enough_for_it() -> None:
+    foreign = b"\xb5\x3a\x02\x04" + bytes(20) + bytes(range(1, 9))
+    for datagram, mark in ((foreign + b"more", 0x0102030405060708), (foreign[:-1], None)):
+        with pytest.raises(VersionError) as caught:
+            Message.unpack(datagram)
+        assert caught.value.mark == mark
+
+
 @pytest.mark.parametrize("number", [0, 12, 255])
 def test_an_unknown_type_survives(number: int) -> None:
     unknown = AUDIO._replace(type=number)

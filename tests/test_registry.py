@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from broadcasting.registry import Listener, Registry
 from tests.network import client_address
 
 TIMEOUT_S = 5.0
+MANY = 100
 
 
 def listener(number: int, heard_at: float = 0.0) -> Listener:
@@ -28,7 +31,7 @@ def listener(number: int, heard_at: float = 0.0) -> Listener:
 
 def registry(*heard_at: float, capacity: int = 8) -> tuple[Registry, list[Listener]]:
     """A registry with a listener for each of these times."""
-    registry = Registry(capacity, TIMEOUT_S)
+    registry = Registry(capacity, TIMEOUT_S, MANY)
     listeners = [listener(number, at) for number, at in enumerate(heard_at)]
     for one in listeners:
         registry.add(one)
@@ -102,7 +105,7 @@ def test_who_was_heard_expires_later_than_who_was_not() -> None:
 def test_when_the_next_expiry_has_come_there_is_somebody_silent(
     heard_at: float, timeout_s: float
 ) -> None:
-    some = Registry(1, timeout_s)
+    some = Registry(1, timeout_s, MANY)
     some.add(listener(0, heard_at))
     due = some.next_expiry()
     assert due is not None
@@ -138,3 +141,53 @@ def test_few_listeners_lose_their_slots_after_the_plain_time_out() -> None:
     some, _ = registry(0.0)
     some.expect_reports(1.0, now=0.0)
     assert some.timeout_s == TIMEOUT_S
+
+
+def at(*address: str | int) -> Listener:
+    """A listener at (host, port), or (host, port, flow, scope)."""
+    return dataclasses.replace(listener(0), address=address)  # type: ignore[arg-type]
+
+
+def test_a_network_has_as_many_listeners_as_it_may_have_and_others_are_free() -> None:
+    some = Registry(100, TIMEOUT_S, 2)
+    first, second = at("192.0.2.1", 1), at("192.0.2.1", 2)
+    some.add(first)
+    assert not some.is_crowded(("192.0.2.1", 3))
+    some.add(second)
+    assert some.is_crowded(("192.0.2.1", 3))
+    assert not some.is_crowded(("192.0.2.2", 3))
+    with pytest.raises(AssertionError):
+        some.add(at("192.0.2.1", 3))
+    some.remove(first)
+    assert not some.is_crowded(("192.0.2.1", 3))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("2001:db8::1", 1, 0, 0), ("2001:db8::ffff:2", 2, 0, 0), True),
+        (("2001:db8:0:1::1", 1, 0, 0), ("2001:db8:0:1:8000::1", 1, 0, 0), True),
+        (("2001:db8:0:1::1", 1, 0, 0), ("2001:db8:0:2::1", 1, 0, 0), False),
+        (("::1", 1, 0, 0), ("::1", 2, 0, 0), True),
+        (("fe80::1", 1, 0, 2), ("fe80::1", 2, 0, 2), True),
+        (("fe80::1", 1, 0, 2), ("fe80::2", 1, 0, 2), False),
+        (("fe80::1", 1, 0, 2), ("fe80::1", 1, 0, 3), False),
+        (("192.0.2.1", 1), ("192.0.2.11", 1), False),
+    ],
+)
+def test_a_network_is_an_ipv4_address_or_the_first_64_bits_of_ipv6(
+    one: tuple[str | int, ...], other: tuple[str | int, ...], same: bool
+) -> None:
+    some = Registry(100, TIMEOUT_S, 1)
+    some.add(at(*one))
+    assert some.is_crowded(other) is same  # type: ignore[arg-type]
+
+
+def test_nothing_is_kept_of_networks_whose_listeners_have_left() -> None:
+    some = Registry(100, TIMEOUT_S, 2)
+    for number in range(1000):
+        one = at(f"192.0.{number // 250}.{number % 250}", 1)
+        some.add(one)
+        some.remove(one)
+        assert not some.is_crowded(("198.51.100.1", number))
+    assert not some._in_network

@@ -100,6 +100,11 @@ class Client:
         self.session.leave(Goodbye(session=ID, clock_us=0, **NOTHING), self.now)
         self._collect()
 
+    def mark(self) -> int:
+        """What its CONNECTs carry for a server of another version."""
+        (mark,) = {one.media_time_us for _, one, _, _ in self.sent if one.type == Type.CONNECT}
+        return mark
+
     def times(self, kind: type[Control]) -> list[float]:
         """When messages of this kind were sent, since the beginning."""
         return [at - self.began for at, message, _, _ in self.sent if message.type == kind.TYPE]
@@ -328,19 +333,46 @@ def test_a_refusal_closes_the_session_with_a_text_for_the_user(reason: str) -> N
 def test_a_refusal_of_the_version_counts_only_while_connecting() -> None:
     for client in (listening(), ending(), leaving()):
         state = client.state()
-        client.session.refused_version(client.now)
+        client.session.refused_version(client.mark(), client.now)
         assert (client.state(), client.session.failure) == (state, None)
     client = connecting()
-    client.session.refused_version(client.now)
+    client.session.refused_version(client.mark(), client.now)
     assert client.state() is State.CONNECTING
     client.wait(VERSION_PATIENCE_S)
     assert client.state() is State.CLOSED
     assert client.session.failure == REFUSALS["version"]
 
 
+@pytest.mark.parametrize("change", [None, 0, 1, 1 << 63])
+def test_a_refusal_of_the_version_without_the_mark_of_the_connect_shortens_nothing(
+    change: int | None,
+) -> None:
+    client = connecting()
+    mark = None if change is None else client.mark() ^ change if change else 0
+    client.session.refused_version(mark, client.now)
+    client.wait(GIVE_UP_S - 0.01)
+    assert client.state() is State.CONNECTING
+    client.wait(1)
+    assert client.state() is State.CLOSED
+    assert client.session.failure != REFUSALS["version"]
+
+
+def test_the_mark_is_another_one_for_each_run_and_the_same_within_one() -> None:
+    marks = set()
+    for nonce in ("a" * 16, "a" * 15 + "b"):
+        session = Session([SERVER], nonce=nonce, timeout_s=9.0, random=Random(1), now=0.0)
+        for now in (0.0, 1.0, 2.0):
+            session.on_due(now)
+        sent = [Message.unpack(data) for data, _ in session.datagrams_to_send()]
+        assert len(sent) == 3
+        marks |= {message.media_time_us for message in sent}
+    assert len(marks) == 2
+    assert min(marks) > 1 << 32
+
+
 def test_a_true_answer_counts_more_than_a_refusal_of_the_version() -> None:
     client = connecting()
-    client.session.refused_version(client.now)
+    client.session.refused_version(client.mark(), client.now)
     client.take(accept())
     client.wait(VERSION_PATIENCE_S)
     assert client.state() is State.LISTENING

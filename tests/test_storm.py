@@ -73,7 +73,7 @@ class Storm:
         self.core.datagrams_to_send(self.now)
 
     def blow(self, count: int) -> None:
-        """`count` come and go within a second of the stream, each staying for 50 others."""
+        """`count` come and go within some seconds of the stream, each staying for 50 others."""
         staying: list[tuple[Address, str]] = []
         for number in range(count):
             address: Address = (f"127.{number >> 8}.{number & 255}.1", 9)
@@ -81,7 +81,7 @@ class Storm:
             if len(staying) > 50:
                 self.leave(*staying.pop(0))
             if number % 100 == 0:
-                self.tick(0.02)
+                self.tick(0.1)
         for address, session in staying:
             self.leave(address, session)
         self.tick(0.02)

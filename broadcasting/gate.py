@@ -1,0 +1,83 @@
+"""What comes in -> what is looked at: decided in less than a microsecond, before anything is made.
+
+A datagram is proved by the session at the place where a client writes it, and by the address that
+was given that session: then it counts with its listener, who may send so much. Everything else
+could be anybody's, whatever its address says. Of that, so much of each kind is looked at, in all
+and from one source, and the rest is passed over: so a flood takes a bounded part of a processor and
+of the network, and cannot use up what a listener may send. Sans-I/O; nothing here grows.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from broadcasting.pace import IDLE, Pace
+from broadcasting.registry import Listener, Registry
+from message import HEADER_BYTES, Type, type_in
+from wire.address import Address
+
+LISTENER_MESSAGES = 150
+LISTENER_AT_ONCE = 75
+"""Messages of one listener in a second, and at once. It sends a hundred REQUESTs at most, and fifty
+REPORTs where the server has the shortest time-out."""
+
+UNPROVED_MESSAGES = 1000
+"""Unproved messages of each kind in a second, and at once, that are looked at. One costs 20 to
+60 µs with its answer. So many connect in a second, and of more each tries again a second later."""
+
+SOURCE_MESSAGES = 4
+"""The same from one source, for each listener that one address may have: a client sends fewer. So
+a flood from few hosts does not keep others out."""
+
+SOURCES = 1024
+"""Sources are told apart by so many numbers, which a secret of this run of Python draws of their
+hosts: two may share one."""
+
+_COOKIE = b'"cookie"'
+_WITH_COOKIE = 0
+"""A kind of its own, which no type is: those who were challenged need not wait for strangers."""
+
+_KINDS = (_WITH_COOKIE, int(Type.CONNECT), int(Type.REPORT), int(Type.GOODBYE), int(Type.REQUEST))
+_CONNECT = int(Type.CONNECT)
+
+_LISTENER = Pace(LISTENER_MESSAGES, LISTENER_AT_ONCE)
+_UNPROVED = Pace(UNPROVED_MESSAGES, UNPROVED_MESSAGES)
+
+
+class Gate:
+    """Says which datagrams are looked at."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        share = SOURCE_MESSAGES * registry.most_per_network
+        self._source = Pace(share, share)
+        self._reserved = dict.fromkeys(_KINDS, IDLE)
+        self._reserved_by = {kind: array("d", [IDLE]) * SOURCES for kind in _KINDS}
+
+    def admits(self, data: bytes, address: Address, now: float) -> bool:
+        """Whether to look at `data`, a header at least, of a type in CONNECT or for listeners."""
+        listener = self._registry.at(address)
+        if listener is not None and data.startswith(listener.proof, HEADER_BYTES):
+            return self._admits_of(listener, now)
+        kind = type_in(data)
+        if kind == _CONNECT and _COOKIE in data:
+            kind = _WITH_COOKIE
+        return self._admits_unproved(kind, hash(address[0]) % SOURCES, now)
+
+    def _admits_of(self, listener: Listener, now: float) -> bool:
+        reserved = _LISTENER.reserve(listener.reserved_until, now)
+        if reserved is None:
+            return False
+        listener.reserved_until = reserved
+        return True
+
+    def _admits_unproved(self, kind: int, source: int, now: float) -> bool:
+        by_source = self._reserved_by[kind]
+        from_source = self._source.reserve(by_source[source], now)
+        if from_source is None:
+            return False
+        in_all = _UNPROVED.reserve(self._reserved[kind], now)
+        if in_all is None:
+            return False
+        by_source[source], self._reserved[kind] = from_source, in_all
+        return True
