@@ -6,7 +6,7 @@
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup test lint demo bench bench-loss clean
+.PHONY: help setup test lint demo bench bench-loss bench-flood clean
 
 export PYTHON
 
@@ -35,6 +35,9 @@ bench: setup ## measure
 bench-loss: ## measure what is heard over a network that loses, and draw it in docs/
 	@tools/setup.sh bench >/dev/null
 	@.venv/bin/python -m bench.loss --picture docs/loss.png $(ARGS)
+
+bench-flood: setup ## measure what listeners notice of floods of datagrams
+	@.venv/bin/python -m bench.flood $(ARGS)
 
 clean: ## remove everything that was made, the environments too
 	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav

@@ -31,8 +31,9 @@ struct crowd {
     int64_t least_us; /* arrival less media time where the first bin begins; 0: not known yet */
     uint64_t live_time_us;
     uint32_t want_status, anything; /* hand over the next STATUS; count all that comes, unread */
+    uint32_t every, unused;         /* every copy counts in `late`, not only the first */
     uint64_t *received, *apart;     /* by listener */
-    uint64_t *late;                 /* by bin, of the first copy of each AUDIO */
+    uint64_t *late;                 /* by bin */
 };
 
 struct control {
@@ -57,7 +58,7 @@ static void take_audio(struct crowd *crowd, uint32_t listener, const char *data,
         crowd->apart[listener]++;
     else
         crowd->received[listener]++;
-    if (!is_first || media_us < crowd->live_time_us)
+    if (!(is_first || crowd->every) || media_us < crowd->live_time_us)
         return;
     int64_t offset_us = now_us - (int64_t)media_us;
     if (!crowd->least_us)
@@ -114,6 +115,7 @@ int drain(int sock, struct crowd *crowd, struct control *controls, int room)
             struct msghdr *header = &messages[i].msg_hdr;
             uint32_t listener = crowd->listeners, bytes = messages[i].msg_len;
             int step = bytes;
+            int64_t at_us = now_us;
             for (struct cmsghdr *one = CMSG_FIRSTHDR(header); one; one = CMSG_NXTHDR(header, one)) {
                 if (one->cmsg_level == IPPROTO_IP && one->cmsg_type == IP_PKTINFO) {
                     struct in_pktinfo info;
@@ -123,13 +125,17 @@ int drain(int sock, struct crowd *crowd, struct control *controls, int room)
                     uint32_t dropped;
                     memcpy(&dropped, CMSG_DATA(one), sizeof dropped);
                     crowd->dropped = dropped;
+                } else if (one->cmsg_level == SOL_SOCKET && one->cmsg_type == SCM_TIMESTAMPNS) {
+                    struct timespec stamp;
+                    memcpy(&stamp, CMSG_DATA(one), sizeof stamp);
+                    at_us = stamp.tv_sec * 1000000 + stamp.tv_nsec / 1000;
                 } else if (one->cmsg_level == SOL_UDP && one->cmsg_type == UDP_GRO) {
                     memcpy(&step, CMSG_DATA(one), sizeof step);
                 }
             }
             for (uint32_t at = 0; at < bytes && taken < room; at += step)
                 taken += take(crowd, listener, buffers[i] + at,
-                              bytes - at < (uint32_t)step ? bytes - at : (uint32_t)step, now_us,
+                              bytes - at < (uint32_t)step ? bytes - at : (uint32_t)step, at_us,
                               &controls[taken]);
         }
         if (came < AT_ONCE)

@@ -57,7 +57,7 @@ RECEIVE_BUFFER_BYTES = 256 << 20
 """Half a second for ten thousand listeners, as the kernel counts (2,304 bytes a datagram)."""
 
 ROOM_FOR_CONTROL = 1024
-SO_RCVBUFFORCE, SO_RXQ_OVFL = 33, 40
+SO_RCVBUFFORCE, SO_TIMESTAMPNS, SO_RXQ_OVFL = 33, 35, 40
 """asm-generic/socket.h."""
 IP_PKTINFO = 8
 """linux/in.h."""
@@ -95,9 +95,10 @@ class Count:
     dropped: int
     """By the crowd's own socket."""
     late_ms: dict[str, float | None]
-    """Since the last count: how much later than the most punctual message the others came, each
-    with its first copy and against its media time; 50 %, 99 % and the worst. To within the two
-    milliseconds that pass between two looks. Not for messages that are sent together."""
+    """Since the last count: how much later than the most punctual message of all the others came,
+    each with its first copy and against its media time; 50 %, 99 % and the worst. To within the two
+    milliseconds that pass between two looks; or, with `every_copy`, each copy, when the kernel had
+    it. Not for messages that are sent together."""
     report_s: float
     """What the server asked for."""
     cpu_s: float
@@ -112,8 +113,11 @@ def address_of(listener: int) -> str:
 class Crowd:
     """The listeners, seen from the process that measures; registered when `with` begins."""
 
-    def __init__(self, library: Path, listeners: int, port: int = 0) -> None:
+    def __init__(
+        self, library: Path, listeners: int, port: int = 0, *, every_copy: bool = False
+    ) -> None:
         arguments = [str(library), str(listeners), str(port)]
+        arguments += ["--every-copy"] if every_copy else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.crowd", *arguments],
             cwd=ROOT,
@@ -183,6 +187,8 @@ class _State(ctypes.Structure):
         ("live_time_us", ctypes.c_uint64),
         ("want_status", ctypes.c_uint32),
         ("anything", ctypes.c_uint32),
+        ("every", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
         ("received", ctypes.c_void_p),
         ("apart", ctypes.c_void_p),
         ("late", ctypes.c_void_p),
@@ -202,7 +208,7 @@ class _Control(ctypes.Structure):
 class _Socket:
     """The one socket of all listeners."""
 
-    def __init__(self, library: str, listeners: int, *, anything: bool) -> None:
+    def __init__(self, library: str, listeners: int, *, anything: bool, every: bool) -> None:
         self.received = array("Q", bytes(8 * listeners))
         self.apart = array("Q", bytes(8 * listeners))
         """What has come since `state.until` was set, and belongs to the next count."""
@@ -211,6 +217,7 @@ class _Socket:
             first_address=FIRST_LISTENER,
             listeners=listeners,
             anything=anything,
+            every=every,
             received=self.received.buffer_info()[0],
             apart=self.apart.buffer_info()[0],
             late=self.late.buffer_info()[0],
@@ -224,6 +231,8 @@ class _Socket:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+        if every:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         if not anything:
             self._socket.setsockopt(SOL_UDP, UDP_GRO, 1)
         self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - all of 127.0.0.0/8 are listeners
@@ -253,9 +262,10 @@ class _Socket:
 class _Listeners:
     """The protocol of all of them."""
 
-    def __init__(self, library: str, count: int, port: int) -> None:
+    def __init__(self, library: str, count: int, port: int, *, every: bool) -> None:
         self._port = port
-        self._socket = _Socket(library, count, anything=port == 0)
+        self._socket = _Socket(library, count, anything=port == 0, every=every)
+        self._most_punctual = _BINS
         self._count = count
         self._first_sequence = [0] * count
         self._sessions: list[bytes] = [b""] * count
@@ -393,14 +403,15 @@ class _Listeners:
     def _late_ms(self) -> dict[str, float | None]:
         late = self._socket.late
         total, seen = sum(late), 0
-        first = next((bin_ for bin_, count in enumerate(late) if count), 0)
+        first = next((bin_ for bin_, count in enumerate(late) if count), _BINS)
+        self._most_punctual = min(self._most_punctual, first)
         found: dict[str, float | None] = dict.fromkeys(("p50", "p99", "max"))
         shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
         for bin_, count in enumerate(late):
             seen += count
             for name, share in shares.items():
                 if total and found[name] is None and seen >= share * total:
-                    found[name] = (bin_ - first) * _BIN_MS
+                    found[name] = (bin_ - self._most_punctual) * _BIN_MS
         return found
 
 
@@ -430,9 +441,12 @@ def main() -> int:
     parser.add_argument("library")
     parser.add_argument("listeners", type=int, choices=range(1, MAX_LISTENERS), metavar="LISTENERS")
     parser.add_argument("port", type=int)
+    parser.add_argument("--every-copy", action="store_true")
     options = parser.parse_args()
     try:
-        listeners = _Listeners(options.library, options.listeners, options.port)
+        listeners = _Listeners(
+            options.library, options.listeners, options.port, every=options.every_copy
+        )
         listeners.join()
         _tell({"port": listeners.port})
         while True:

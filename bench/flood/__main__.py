@@ -1,0 +1,87 @@
+"""What a thousand listeners notice of a flood of datagrams, in real time.
+
+    python -m bench.flood                       all floods, in two minutes
+    python -m bench.flood --per-second 50000    as fast as you like
+    python -m bench.flood --json result.json    and for scripts
+
+All of it stays on loopback. Server, listeners and attacker share this machine's cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import machine, table
+from bench.flood import show
+from bench.flood.course import Course, Measured, Plan
+from bench.processes import Failed
+from bench.workshop import Effort, Workshop
+
+QUICK = Plan(listeners=200, datagrams=10_000, quiet_s=1.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; the exit status is 1 if something else than the server failed."""
+    options = _parser().parse_args(arguments)
+    if sys.platform != "linux":
+        print("bench: all addresses of 127.0.0.0/8 are there only on Linux", file=sys.stderr)
+        return 2
+    usual = QUICK if options.quick else Plan()
+    plan = Plan(
+        options.listeners or usual.listeners,
+        options.datagrams or usual.datagrams,
+        options.per_second or usual.per_second,
+        usual.quiet_s,
+    )
+    here = machine.description()
+    print(machine.as_text(here))
+    began = time.monotonic()
+    courses: list[Course] = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        measured = Measured(Workshop(Path(folder), Effort(), stack), plan)
+        try:
+            for course in measured.courses():
+                courses.append(course)
+                print(f"  {show.line(course)}", flush=True)
+        except Failed as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 1
+    show.show(courses, sys.stdout)
+    goals = list(show.goals(courses))
+    title = f"{plan.listeners:,} listeners, {plan.datagrams:,} datagrams of each kind"
+    table.show(goals, title, sys.stdout)
+    print(f"  in {time.monotonic() - began:.0f} s")
+    if options.json is not None:
+        content = {
+            "machine": here,
+            "listeners": plan.listeners,
+            "rows": [course.as_json() for course in courses],
+            "goals": [goal.as_json() for goal in goals],
+            "server": measured.server,
+        }
+        options.json.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench.flood", description="What listeners notice of a flood of datagrams."
+    )
+    add = parser.add_argument
+    add("--json", type=Path, metavar="PATH", help="write the results as JSON")
+    add("--listeners", type=int, metavar="N", help="default: 1000")
+    add("--datagrams", type=int, metavar="N", help="of each kind (default: 100000)")
+    add("--per-second", type=float, metavar="N", help="default: 20000")
+    add("--quick", action="store_true", help="try the measurement: short, and not to be quoted")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""What is sent in a flood: each kind of hostile datagram, without an end."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import NamedTuple
+
+from bench.flood.attacker import HOSTS, PORTS, Attacker, Hostile
+from bench.processes import Failed
+from message import (
+    CONNECT_BYTES,
+    Accept,
+    Challenge,
+    Connect,
+    Control,
+    Goodbye,
+    Message,
+    Report,
+    Request,
+    Type,
+)
+
+NONCE, FALSE_COOKIE = "f" * 16, "f" * 32
+
+ALL_OF_IT = "0-9007199254740991"
+
+JOIN_WITHIN_S = 5.0
+
+STAYS_AT = (0, 0)
+"""Host and port of the one listener among the attackers."""
+
+
+class Known(NamedTuple):
+    """A registration, at `STAYS_AT`, as its owner knows it, or somebody who has listened in."""
+
+    session: str
+    stream: int
+
+
+def register(attacker: Attacker) -> Known:
+    """Become a listener, in the way of the protocol; raises Failed."""
+    cookie, give_up_at = "", time.monotonic() + JOIN_WITHIN_S
+    while time.monotonic() < give_up_at:
+        connect = Connect(nonce=NONCE, cookie=cookie).to_message().pack(CONNECT_BYTES)
+        answer = attacker.ask(Hostile(connect, *STAYS_AT), within_s=0.5)
+        if not answer:
+            continue
+        message = Message.unpack(answer)
+        if message.type == Type.CHALLENGE:
+            cookie = Challenge.from_message(message).cookie
+        elif message.type == Type.ACCEPT:
+            return Known(Accept.from_message(message).session, message.stream)
+    raise Failed("the attacker was not registered, which is where its attack begins")
+
+
+def leave(attacker: Attacker, known: Known) -> None:
+    """Free the slot again."""
+    attacker.send(Hostile(_of(known, _figures(Goodbye, known)), *STAYS_AT))
+
+
+def connects(known: Known) -> Iterator[Hostile]:
+    """CONNECT as from very many clients."""
+    return _from_everywhere(Connect(nonce=NONCE).to_message().pack(CONNECT_BYTES))
+
+
+def false_cookies(known: Known) -> Iterator[Hostile]:
+    """CONNECT with a cookie that was guessed."""
+    connect = Connect(nonce=NONCE, cookie=FALSE_COOKIE)
+    return _from_everywhere(connect.to_message().pack(CONNECT_BYTES))
+
+
+def noise(known: Known) -> Iterator[Hostile]:
+    """Bytes that mean nothing, up to the length of a message of audio."""
+    random = Random(1)
+    for somewhere in _from_everywhere(b""):
+        yield somewhere._replace(data=random.randbytes(random.randrange(1300)))
+
+
+def reports_from_elsewhere(known: Known) -> Iterator[Hostile]:
+    """REPORT of a listener, captured, from other addresses."""
+    return _from_everywhere(_of(known, _figures(Report, known)))
+
+
+def reports(known: Known) -> Iterator[Hostile]:
+    """The same from the listener's own address."""
+    return itertools.repeat(Hostile(_of(known, _figures(Report, known)), *STAYS_AT))
+
+
+def forged_reports(known: Known) -> Iterator[Hostile]:
+    """REPORT from the listener's own address by one who does not know its session."""
+    return reports(known._replace(session="f" * len(known.session)))
+
+
+def requests(known: Known) -> Iterator[Hostile]:
+    """REQUEST of a listener for all that there ever was."""
+    request = Request(session=known.session, missing=ALL_OF_IT)
+    return itertools.repeat(Hostile(_of(known, request), *STAYS_AT))
+
+
+ATTACKS: dict[str, Callable[[Known], Iterator[Hostile]]] = {
+    "CONNECT": connects,
+    "CONNECT, false cookie": false_cookies,
+    "random bytes": noise,
+    "REPORT, replayed from elsewhere": reports_from_elsewhere,
+    "REPORT, replayed from its address": reports,
+    "REPORT, forged under its address": forged_reports,
+    "REQUEST of one listener": requests,
+}
+
+
+def _from_everywhere(data: bytes) -> Iterator[Hostile]:
+    random = Random(1)
+    while True:
+        yield Hostile(data, random.randrange(1, HOSTS), random.randrange(PORTS))
+
+
+def _of(known: Known, content: Control) -> bytes:
+    return content.to_message(1, stream=known.stream).pack()
+
+
+def _figures(kind: type[Report], known: Known) -> Report:
+    return kind(
+        session=known.session,
+        clock_us=123_456_789,
+        expected=1000,
+        received=1000,
+        intact=1000,
+        jitter_ms=0.1,
+        rtt_ms=0.1,
+        buffer_s=1.0,
+        played_s=60.0,
+    )
