@@ -59,6 +59,11 @@ SWITCH_INTERVAL_S = 0.0005
 """A thread that waits for the interpreter gets it after this, not after 5 ms: what is due must
 not wait for the log or the display."""
 
+FLOOD_PAUSE_S = 0.001
+FLOOD_AT_ONCE = 1000
+"""When something comes that is not looked at, the receiver lets so long pass, and takes what has
+come until then, at most so many: to be woken for each takes as long as to refuse it twice."""
+
 REFRESH_S = 1.0
 """Of the line on the terminal, which tells seconds. To draw it costs as much as two listeners."""
 
@@ -134,18 +139,29 @@ class Server:
                 if sock is self._bell.readable:
                     self._bell.heard()
                     continue
-                if (came := receive(sock)) is not None:
-                    self._take(*came)
+                if (came := receive(sock)) is not None and not self._take(*came):
+                    self._take_flood(sock)
 
-    def _take(self, data: bytes, address: Address) -> None:
+    def _take_flood(self, sock: socket.socket) -> None:
+        """What was not looked at may be the first of very many: all that comes in a moment."""
+        time.sleep(FLOOD_PAUSE_S)
+        for _ in range(FLOOD_AT_ONCE):
+            if (came := receive(sock)) is None:
+                return
+            self._take(*came)
+
+    def _take(self, data: bytes, address: Address) -> bool:
+        """Whether it was looked at."""
         now = time.monotonic()
         with self._meeting:
-            self.broadcast.receive_datagram(data, address, now)
+            if not self.broadcast.receive_datagram(data, address, now):
+                return False
             answers = self.broadcast.datagrams_to_send(now)
             changed = self.broadcast.has_changed
         if changed:
             self._alarm.ring()
         self._answer(answers)
+        return True
 
     def _answer(self, answers: Sequence[tuple[bytes, Address]]) -> None:
         for datagram, address in answers:

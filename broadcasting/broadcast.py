@@ -100,10 +100,12 @@ class Broadcast:
 
     # The network's side.
 
-    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
-        """Take what came from `address`."""
-        self._reception.receive_datagram(data, address, now)
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> bool:
+        """Take what came from `address`; whether it was looked at, so that more may be to do."""
+        if not self._reception.receive_datagram(data, address, now):
+            return False
         self._start_if_ready(now)
+        return True
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """What has to go to one listener each, since the last call."""

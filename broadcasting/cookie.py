@@ -31,6 +31,9 @@ class CookieJar:
 
     def accepts(self, cookie: str, address: Address, now: float) -> bool:
         """Whether `cookie` was made for `address` in this time slot or the one before."""
+        # Most have none yet, and the length is no secret.
+        if len(cookie) != 2 * COOKIE_BYTES:
+            return False
         slot = int(now / SLOT_S)
         given = cookie.encode()
         return any(

@@ -34,6 +34,9 @@ SOURCES = 1024
 hosts: two may share one."""
 
 _COOKIE = b'"cookie"'
+_COOKIE_WITHIN = HEADER_BYTES + 64
+"""Where a client writes it: behind the nonce. To search all of a CONNECT takes half a µs."""
+
 _WITH_COOKIE = 0
 """A kind of its own, which no type is: those who were challenged need not wait for strangers."""
 
@@ -60,7 +63,7 @@ class Gate:
         if listener is not None and data.startswith(listener.proof, HEADER_BYTES):
             return self._admits_of(listener, now)
         kind = type_in(data)
-        if kind == _CONNECT and _COOKIE in data:
+        if kind == _CONNECT and data.find(_COOKIE, HEADER_BYTES, _COOKIE_WITHIN) > 0:
             kind = _WITH_COOKIE
         return self._admits_unproved(kind, hash(address[0]) % SOURCES, now)
 

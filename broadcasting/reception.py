@@ -148,27 +148,26 @@ class Reception:
             Type.REQUEST: self._receive_request,
         }
 
-    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
-        """Take what came from `address`."""
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> bool:
+        """Take what came from `address`; whether it was looked at."""
         # What costs least comes first: a flood gets no further.
         if len(data) < HEADER_BYTES or not data.startswith(OURS):
             self._statistics.malformed += 1
-            if data.startswith(MAGIC):
-                self._receive_foreign(data, address, now)
-            return
+            return data.startswith(MAGIC) and self._receive_foreign(data, address, now)
         take = self._takes.get(type_in(data))
         if take is None:
             self._statistics.ignored += 1
-            return
+            return False
         if not self._gate.admits(data, address, now):
             self._statistics.passed_over += 1
-            return
+            return False
         try:
             take(Message.unpack(data), len(data), address, now)
         except MessageError:
             self._statistics.malformed += 1
         else:
             self._statistics.control_received += 1
+        return True
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """What has to go to one listener each, since the last call."""
@@ -222,7 +221,7 @@ class Reception:
 
     # Taking messages.
 
-    def _receive_foreign(self, data: bytes, address: Address, now: float) -> None:
+    def _receive_foreign(self, data: bytes, address: Address, now: float) -> bool:
         """A message of another version: a CONNECT is told so."""
         try:
             Message.unpack(data)
@@ -230,8 +229,10 @@ class Reception:
             mark = error.mark if error.type == Type.CONNECT else None
             if mark is not None and self._gate.admits(data, address, now):
                 self._refuse("version", "", len(data), address, now, mark)
+                return True
         except MessageError:
             pass
+        return False
 
     def _receive_connect(self, message: Message, size: int, address: Address, now: float) -> None:
         connect = Connect.from_message(message)

@@ -21,9 +21,9 @@ def test_what_is_forged_under_its_address_does_not_use_up_what_a_listener_may_se
     server = Server()
     session = server.join(HERE).session
     server.wait(2)
-    for _ in range(100_000):
+    for _ in range(20_000):
         server.say(content, HERE)
-    assert server.core.statistics.passed_over > 90_000
+    assert server.core.statistics.passed_over > 19_000
     (status,) = server.say(report(session), HERE)
     assert status.type == Type.STATUS
     assert [one.type for one in server.say(missing(session, "3"), HERE)] == [Type.REPEAT]

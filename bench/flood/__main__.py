@@ -1,6 +1,7 @@
 """What a thousand listeners notice of a flood of datagrams, in real time.
 
     python -m bench.flood                       all floods, in two minutes
+    python -m bench.flood connects noise        only those
     python -m bench.flood --per-second 50000    as fast as you like
     python -m bench.flood --json result.json    and for scripts
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import sys
 import tempfile
@@ -20,11 +22,13 @@ from pathlib import Path
 
 from bench import machine, table
 from bench.flood import show
+from bench.flood.attacks import ATTACKS
 from bench.flood.course import Course, Measured, Plan
 from bench.processes import Failed
 from bench.workshop import Effort, Workshop
+from shell.arguments import integer
 
-QUICK = Plan(listeners=200, datagrams=10_000, quiet_s=1.0)
+QUICK = Plan(listeners=200, datagrams=10_000, quiet_s=1.0, settled_s=1.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("bench: all addresses of 127.0.0.0/8 are there only on Linux", file=sys.stderr)
         return 2
     usual = QUICK if options.quick else Plan()
-    plan = Plan(
-        options.listeners or usual.listeners,
-        options.datagrams or usual.datagrams,
-        options.per_second or usual.per_second,
-        usual.quiet_s,
-    )
+    asked = {
+        name: value
+        for name in ("listeners", "datagrams", "per_second")
+        if (value := getattr(options, name)) is not None
+    }
+    plan = dataclasses.replace(usual, **asked)
     here = machine.description()
     print(machine.as_text(here))
     began = time.monotonic()
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         measured = Measured(Workshop(Path(folder), Effort(), stack), plan)
         try:
-            for course in measured.courses():
+            for course in measured.courses(options.names or list(ATTACKS)):
                 courses.append(course)
                 print(f"  {show.line(course)}", flush=True)
         except Failed as error:
@@ -70,15 +74,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _attack(name: str) -> str:
+    if name not in ATTACKS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(ATTACKS)}")
+    return name
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench.flood", description="What listeners notice of a flood of datagrams."
     )
     add = parser.add_argument
+    add(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        type=_attack,
+        help=f"what to send: {', '.join(ATTACKS)} (default: all, one after the other)",
+    )
     add("--json", type=Path, metavar="PATH", help="write the results as JSON")
-    add("--listeners", type=int, metavar="N", help="default: 1000")
-    add("--datagrams", type=int, metavar="N", help="of each kind (default: 100000)")
-    add("--per-second", type=float, metavar="N", help="default: 20000")
+    for name, most, usual in (
+        ("listeners", 50_000, "1000"),
+        ("datagrams", 10_000_000, "100000 of each kind"),
+        ("per-second", 1_000_000, "20000"),
+    ):
+        number = integer(1, most, "a number")
+        add(f"--{name}", type=number, metavar="N", help=f"default: {usual}")
     add("--quick", action="store_true", help="try the measurement: short, and not to be quoted")
     return parser
 

@@ -100,15 +100,23 @@ def requests(known: Known) -> Iterator[Hostile]:
     return itertools.repeat(Hostile(_of(known, request), *STAYS_AT))
 
 
-ATTACKS: dict[str, Callable[[Known], Iterator[Hostile]]] = {
-    "CONNECT": connects,
-    "CONNECT, false cookie": false_cookies,
-    "random bytes": noise,
-    "REPORT, replayed from elsewhere": reports_from_elsewhere,
-    "REPORT, replayed from its address": reports,
-    "REPORT, forged under its address": forged_reports,
-    "REQUEST of one listener": requests,
+class Attack(NamedTuple):
+    """A kind of flood."""
+
+    title: str
+    datagrams: Callable[[Known], Iterator[Hostile]]
+
+
+ATTACKS: dict[str, Attack] = {
+    "connects": Attack("CONNECT", connects),
+    "false-cookies": Attack("CONNECT, false cookie", false_cookies),
+    "noise": Attack("random bytes", noise),
+    "reports-elsewhere": Attack("REPORT, replayed from elsewhere", reports_from_elsewhere),
+    "reports": Attack("REPORT, replayed from its address", reports),
+    "forged-reports": Attack("REPORT, forged under its address", forged_reports),
+    "requests": Attack("REQUEST of one listener", requests),
 }
+"""By the name on the command line."""
 
 
 def _from_everywhere(data: bytes) -> Iterator[Hostile]:

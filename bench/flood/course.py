@@ -8,7 +8,7 @@ of all. Loss is what the listeners were promised and did not get.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,6 @@ from bench.flood.attacks import ATTACKS, leave, register
 from bench.processes import Failed, Server
 from bench.workshop import SAMPLE, Workshop
 
-SETTLED_S = 3.0
-"""The burst at the start is behind."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -33,6 +30,8 @@ class Plan:
     per_second: float = 20_000.0
     quiet_s: float = 4.0
     """Before, and after."""
+    settled_s: float = 3.0
+    """After which the burst at the start is behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +89,8 @@ class Measured:
         self._workshop = workshop
         self._plan = plan
 
-    def courses(self) -> Iterator[Course]:
-        """Each flood; raises Failed."""
+    def courses(self, names: Sequence[str] = tuple(ATTACKS)) -> Iterator[Course]:
+        """These floods; raises Failed."""
         plan = self._plan
         library = compiled(self._workshop, "crowd.c", shared=True)
         wanted = ("--max-clients", str(plan.listeners + 1), "--wait-for", str(plan.listeners))
@@ -100,28 +99,28 @@ class Measured:
                 Crowd(library, plan.listeners, server.port, every_copy=True) as crowd,
                 Attacker(server.port) as attacker,
             ):
-                time.sleep(SETTLED_S)
+                time.sleep(plan.settled_s)
                 watch = _Watch(server, crowd)
-                for name in ATTACKS:
+                for name in names:
                     yield self._course(name, watch, server, attacker)
             self.server = {n: v for n, v in server.stop().items() if n != "listeners"}
 
     def _course(self, name: str, watch: _Watch, server: Server, attacker: Attacker) -> Course:
-        plan = self._plan
+        plan, attack = self._plan, ATTACKS[name]
         known = register(attacker)
         memory_bytes = server.memory_bytes()
         watch.begin()
         time.sleep(plan.quiet_s)
         before = watch.seen()
         dropped = dropped_at(server.port)
-        sent = attacker.flood(ATTACKS[name](known), plan.datagrams, plan.per_second)
+        sent = attacker.flood(attack.datagrams(known), plan.datagrams, plan.per_second)
         during = watch.seen()
         dropped = dropped_at(server.port) - dropped
         time.sleep(plan.quiet_s)
         after = watch.seen()
         leave(attacker, known)
         memory = (memory_bytes, server.memory_bytes())
-        return Course(name, before, during, after, sent, dropped, memory)
+        return Course(attack.title, before, during, after, sent, dropped, memory)
 
 
 class _Watch:
