@@ -12,8 +12,10 @@ import pytest
 from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from listening.listen import NewStream, Ready
-from message import Message, Type
+from listening.session import REFUSALS
+from message import MAGIC, VERSION, Message, Type
 from tests.network import (
+    SERVER,
     TRACK,
     Link,
     Listener,
@@ -356,3 +358,19 @@ def test_the_last_message_of_a_file_is_not_taken_for_the_pace_of_the_next() -> N
     play_to_the_end(network, listener)
     count = listener.core.statistics
     assert (count.requested, count.needless, count.lost) == (len(lost), 0, 0)
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_refusal_of_the_version_is_believed_of_who_has_read_the_connect(read: bool) -> None:
+    network = Network()
+    network.kill_server()
+    listener = network.join()
+    listener.core.on_due(network.now)
+    ((connect, _),) = listener.core.datagrams_to_send(network.now)
+    mark = connect[24:32] if read else bytes(8)
+    foreign = MAGIC + bytes((VERSION + 1, Type.REJECT)) + bytes(20) + mark + b"of another form"
+    listener.core.receive_datagram(foreign, SERVER, network.now)
+    network.run(2)
+    assert listener.core.closed is read
+    network.run(10)
+    assert (listener.core.failure == REFUSALS["version"]) is read

@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = dataclasses.replace(usual, **asked)
     here = machine.description()
     print(machine.as_text(here))
+    load = machine.load()
+    if load is not None and load > machine.BUSY_LOAD:
+        print(f"The machine is busy (load {load:g}): the numbers will be worse than they could be.")
     began = time.monotonic()
     courses: list[Course] = []
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
