@@ -8,7 +8,7 @@ from wire.log import get_logger
 
 LINES = 1
 LINES_AT_ONCE = 100
-"""In a second, and at once: whoever has one client that cannot connect sees all it says."""
+"""In a second, and at once: of one client that cannot connect all that it says is there to read."""
 
 _PACE = Pace(LINES, LINES_AT_ONCE)
 

@@ -27,8 +27,9 @@ UNPROVED_MESSAGES = 1000
 0.1 ms with its answer. So many connect in a second, and of more each tries again a second later."""
 
 SOURCE_MESSAGES = 4
-"""The same from one source, for each listener that one address may have: a client sends fewer. So
-a flood from few hosts does not keep others out."""
+LEAST_LISTENERS = 16
+"""The same from one source, for each listener that one address may have, and so many at least: a
+client sends fewer. So a flood from few hosts does not keep others out."""
 
 SOURCES = 1024
 """Sources are told apart by so many numbers, which a secret of this run of Python draws of their
@@ -52,7 +53,7 @@ class Gate:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        share = SOURCE_MESSAGES * registry.most_per_network
+        share = SOURCE_MESSAGES * max(LEAST_LISTENERS, registry.most_per_network)
         self._source = Pace(share, share)
         # By kind, of which there are no more than types that the server takes.
         self._reserved: defaultdict[int, float] = defaultdict(lambda: IDLE)
@@ -61,7 +62,7 @@ class Gate:
         )
 
     def admits(self, data: bytes, address: Address, now: float) -> bool:
-        """Whether to look at `data`, a header at least, of a type in CONNECT or for listeners."""
+        """Whether to look at `data`, which is a header at least, and came from `address`."""
         listener = self._registry.at(address)
         if listener is not None and data.startswith(listener.proof, HEADER_BYTES):
             return self._admits_of(listener, now)
