@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
-from listening.arguments import parse  # noqa: E402
+from listening.arguments import LOOK_AGAIN_S, LOOK_S, parse  # noqa: E402
 from listening.display import live_text, simulation_rows, summary  # noqa: E402
 from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
 from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
@@ -249,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listen = Listen(
         addresses,
         nonce=secrets.token_hex(8),
-        timeout_s=options.timeout,
+        timeout_s=options.timeout or LOOK_S,
+        patience_s=options.timeout or LOOK_AGAIN_S,
         buffer_s=options.buffer,
         lead_s=output.lead_s,
         waits=output.waits,
@@ -267,8 +268,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         for sock in sockets:
             sock.close()
-        if logging_to is not None:
-            logging_to.close()
+        if logging_to is not None and (lacking := logging_to.close()) is not None:
+            complain("client.py", lacking)
 
 
 def _simulated_network(
