@@ -356,3 +356,22 @@ def test_the_last_message_of_a_file_is_not_taken_for_the_pace_of_the_next() -> N
     play_to_the_end(network, listener)
     count = listener.core.statistics
     assert (count.requested, count.needless, count.lost) == (len(lost), 0, 0)
+
+
+@pytest.mark.parametrize("cut_s", [3, 6, 30])
+def test_who_was_cut_off_plays_again_two_seconds_after_the_network_is_back(cut_s: int) -> None:
+    link = Link()
+    network = Network(programme=segments(1000), link=link)
+    listeners = [network.join(timeout_s=60) for _ in range(10)]
+    network.run(3)
+    link.drop = lambda side, index: True
+    network.run(cut_s)
+    link.drop = lambda side, index: False
+    back_at = network.now
+    network.run(2)
+    for one in listeners:
+        items = zip(one.played, one.played_at, strict=True)
+        assert any(isinstance(item, Ready) and at > back_at for item, at in items)
+        assert one.core.statistics.reconnections == (cut_s > Settings().timeout_s)
+        one.core.leave(network.now)
+        assert balanced(one)
