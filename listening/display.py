@@ -84,8 +84,7 @@ def _unheard_row(count: Statistics) -> list[Row]:
     """What of it nobody heard; nothing if all went well."""
     if not count.unheard_s:
         return []
-    why = "of these: the sound device was gone, or stood still"
-    return [("  unheard", f"{count.unheard_s:.2f} s", why)]
+    return [("  unheard", f"{count.unheard_s:.2f} s", "of these, for want of a sound device")]
 
 
 def _delay_row(count: Statistics) -> list[Row]:
