@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
-from listening.arguments import parse  # noqa: E402
+from listening.arguments import LOOK_AGAIN_S, LOOK_S, parse  # noqa: E402
 from listening.display import live_text, simulation_rows, summary  # noqa: E402
 from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
 from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
@@ -82,6 +82,7 @@ class Client:
         self._bell = Bell()
         self._alarm = Alarm()
         self._player_sleeps_until = AWAKE
+        self._trouble: str | None = None
         self._silenced = False
         self._abort = False
 
@@ -90,6 +91,7 @@ class Client:
         receiver = self._worker("receiver", self._receive, signals)
         player = self._worker("playback", self._play, signals)
         while player.is_working:
+            self._tell_of_trouble()
             if line.is_due():
                 line.show(live_text(self.snapshot(), self.simulated))
             if signals.wait(REFRESH_S):
@@ -109,6 +111,12 @@ class Client:
         """The state now."""
         with self._meeting:
             return self.listen.snapshot(time.monotonic())
+
+    def _tell_of_trouble(self) -> None:
+        """Say it when the output cannot let anything be heard, and when it can again."""
+        before, self._trouble = self._trouble, self._output.trouble
+        if (before is None) != (self._trouble is None):
+            complain("client.py", self._trouble or "the sound device is back")
 
     def _worker(self, name: str, work: Callable[[], None], signals: Signals) -> Worker:
         def guarded() -> None:
@@ -212,6 +220,7 @@ class Client:
             if count.first_sound_s is None and self._playback.sounds:
                 count.first_sound_s = time.monotonic() - STARTED_AT
                 log.info("first sound, %.3f s after the start", count.first_sound_s)
+            count.unheard_s = self._output.unheard_s
             self.listen.account_audio(*self._playback.audio_s)
 
 
@@ -240,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listen = Listen(
         addresses,
         nonce=secrets.token_hex(8),
-        timeout_s=options.timeout,
+        timeout_s=options.timeout or LOOK_S,
+        patience_s=options.timeout or LOOK_AGAIN_S,
         buffer_s=options.buffer,
         lead_s=output.lead_s,
         waits=output.waits,
@@ -258,8 +268,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         for sock in sockets:
             sock.close()
-        if logging_to is not None:
-            logging_to.close()
+        if logging_to is not None and (lacking := logging_to.close()) is not None:
+            complain("client.py", lacking)
 
 
 def _simulated_network(

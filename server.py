@@ -265,8 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         for sock in sockets:
             sock.close()
-        if logging_to is not None:
-            logging_to.close()
+        if logging_to is not None and (lacking := logging_to.close()) is not None:
+            complain("server.py", lacking)
 
 
 def _too_many(listeners: int) -> str | None:

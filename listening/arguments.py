@@ -20,6 +20,12 @@ _EXAMPLES = """examples:
 """
 
 
+LOOK_S = 10.0
+LOOK_AGAIN_S = 60.0
+"""Who has typed a wrong address wants to know soon; who has heard a server, that it comes back when
+somebody has put the cable in again."""
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options that were typed; leaves with one line and status 2 if they make no sense."""
     options = parser().parse_args(arguments)
@@ -70,9 +76,9 @@ def parser() -> Parser:
     add(
         "--timeout",
         type=number(0.1, 86_400, "seconds"),
-        default=10.0,
         metavar="SECONDS",
-        help="how long to look for a server, in all, in seconds (default: %(default)s)",
+        help="how long to look for a server, in all, in seconds"
+        f" (default: {LOOK_S:g}, and {LOOK_AGAIN_S:g} for one that was heard and lost)",
     )
     add(
         "--simulate",

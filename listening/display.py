@@ -64,6 +64,7 @@ def summary(count: Statistics) -> list[Row]:
         ("  intact", f"{count.intact_s:.2f} s", heard[0]),
         ("  repaired", f"{count.repaired_s:.2f} s", heard[1]),
         ("  concealed", f"{count.concealed_s:.2f} s", heard[2]),
+        *_unheard_row(count),
         ("first sound", milliseconds(_ms(count.first_sound_s)), "after the start of the program"),
         *_delay_row(count),
         ("underruns", str(count.underruns), "nothing had come that could be played"),
@@ -77,6 +78,13 @@ def summary(count: Statistics) -> list[Row]:
 def _refused(count: Statistics) -> str:
     """What of the parity was no good."""
     return f"{count.parity_refused} of no use" if count.parity_refused else ""
+
+
+def _unheard_row(count: Statistics) -> list[Row]:
+    """What of it nobody heard; nothing if all went well."""
+    if not count.unheard_s:
+        return []
+    return [("  unheard", f"{count.unheard_s:.2f} s", "of these, for want of a sound device")]
 
 
 def _delay_row(count: Statistics) -> list[Row]:

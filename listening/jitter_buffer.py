@@ -150,6 +150,7 @@ class JitterBuffer:
         self._restarted = False
         self._handed_out_at = float("-inf")
         self._in_gap = False
+        self._was_silent = True
         self._after_last: int | None = None
         self._end_time_us: int | None = None
         self._ended = False
@@ -234,7 +235,7 @@ class JitterBuffer:
                 if self._pause_s:
                     items.append(Pause(self._pause_s))
                     self._pause_s = 0.0
-                items.append(self._give_out())
+                items.append(self._give_out(now))
                 self._handed_out_at = now
             elif self._next == self._after_last:
                 self._ended = True
@@ -390,7 +391,7 @@ class JitterBuffer:
         self._timeline = None
         self._first_arrival = None
         self._late_since = None
-        self._restarted = True
+        self._restarted = self._was_silent = True
 
     # Following what is measured.
 
@@ -479,8 +480,13 @@ class JitterBuffer:
             sequence, end_us = sequence + 1, message.media_time_us + duration_us
         return sequence > self._next and end_us >= self._next_time_us + wanted_us
 
-    def _give_out(self) -> Ready:
+    def _give_out(self, now: float) -> Ready:
         message, duration_us = self._waiting.pop(self._next)
+        if self._was_silent:
+            needed_at = self._deadline(message.media_time_us) if self._strict else now
+            heard_in_s = max(0.0, needed_at + self._lead_s - now)
+            log.info("AUDIO %d: heard in %.2f s", message.sequence, heard_in_s)
+            self._was_silent = False
         self._next = self._certain = message.sequence + 1
         self._next_time_us = self._certain_time_us = message.media_time_us + duration_us
         self._horizon = max(self._horizon, self._next + self._capacity)
@@ -509,4 +515,4 @@ class JitterBuffer:
     def _open_gap(self, items: list[Item]) -> None:
         if not self._in_gap:
             items.append(Gap())
-            self._in_gap = True
+            self._in_gap = self._was_silent = True

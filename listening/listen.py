@@ -95,18 +95,28 @@ class Listen:
         *,
         nonce: str,
         timeout_s: float,
+        patience_s: float | None = None,
         buffer_s: float | None,
         lead_s: float,
         waits: bool,
         random: Random,
         now: float,
     ) -> None:
-        """`lead_s`: how early the output wants audio; `waits`: whether it can wait for it.
+        """`patience_s`: as `timeout_s`, for a server that was lost; None for the same.
+
+        `lead_s`: how early the output wants audio; `waits`: whether it can wait for it.
 
         `buffer_s`: the play-out delay; None to follow what is measured, if the output cannot wait.
         """
         self.statistics = Statistics()
-        self._session = Session(addresses, nonce=nonce, timeout_s=timeout_s, random=random, now=now)
+        self._session = Session(
+            addresses,
+            nonce=nonce,
+            timeout_s=timeout_s,
+            patience_s=patience_s,
+            random=random,
+            now=now,
+        )
         self._buffer_s = buffer_s
         self._lead_s = lead_s
         self._waits = waits

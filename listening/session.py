@@ -131,10 +131,14 @@ class Session:
         *,
         nonce: str,
         timeout_s: float,
+        patience_s: float | None = None,
         random: Random,
         now: float,
     ) -> None:
-        """`timeout_s` is how long to look for the server before it is lost for good."""
+        """`timeout_s` is how long to look for the server before the user is told.
+
+        `patience_s` is the same for a server that was found once; None for as long.
+        """
         assert addresses, "there is nobody to connect to"
         self.state = State.CONNECTING
         self.accept: Accept | None = None
@@ -150,6 +154,7 @@ class Session:
         digest = hashlib.blake2b(nonce.encode(), digest_size=8).digest()
         self._mark = int.from_bytes(digest)
         self._timeout_s = timeout_s
+        self._patience_s = timeout_s if patience_s is None else patience_s
         self._random = random
         self._cookie: str | None = None
         self._outbox: list[tuple[bytes, Address]] = []
@@ -308,7 +313,9 @@ class Session:
             return self._hint
         where = address_text(self._addresses[0])
         if self.accept is not None:
-            return f"the server at {where} was lost, and did not come back in {self._timeout_s:g} s"
+            return (
+                f"the server at {where} was lost, and did not come back in {self._patience_s:g} s"
+            )
         return (
             f"no answer from {where} in {self._timeout_s:g} s:"
             " check address and port, and that the server is running"
@@ -331,7 +338,7 @@ class Session:
             self._attempts = 0
             self._pause_s = FIRST_PAUSE_S
             self._act_at = now
-            self._give_up_at = now + self._timeout_s
+            self._give_up_at = now + self._patience_s
 
     def _challenged(self, challenge: Challenge, address: Address, now: float) -> Challenge | None:
         if self.state is not State.CONNECTING or challenge.nonce != self._nonce:

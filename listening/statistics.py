@@ -56,6 +56,8 @@ class Statistics:
     """Audio played that was retransmitted or rebuilt, in seconds."""
     concealed_s: float = 0.0
     """Audio that was missing or damaged, replaced by echo, silence and fades, in seconds."""
+    unheard_s: float = 0.0
+    """Audio among what was played for which there was no sound device, in seconds."""
     requests: int = 0
     """REQUESTs that were sent; many messages share one."""
     requested: int = 0

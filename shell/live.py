@@ -83,10 +83,15 @@ class LiveLine:
 
 def print_table(stream: TextIO, title: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """Print rows of name, value and remark under `title`."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    try:
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except OSError:
+        # Out of file descriptors nothing can be imported, and the figures still count.
+        _print("\n".join([title, *("  ".join(row).rstrip() for row in rows)]), stream)
+        return
 
     table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, show_header=False)
     table.add_column(no_wrap=True)

@@ -7,7 +7,7 @@ import logging
 import logging.handlers
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -50,6 +50,8 @@ class LogFile:
             raise LogError(f"no log: cannot write {path}: {error.strerror}") from None
         file.setFormatter(_OneLine(FORMAT))
         lines: SimpleQueue[Line] = SimpleQueue()
+        self._path = path
+        self._file = file
         self._writer = _Writer(name, lines, file)
         self._logger = get_logger(name)
         self._logger.setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -59,10 +61,14 @@ class LogFile:
         self._logger.lines = lines
         self._writer.start()
 
-    def close(self) -> None:
-        """Write what is queued, and let go of the file."""
+    def close(self) -> str | None:
+        """Write what is queued, and let go of the file; why lines are missing, if they are."""
         self._logger.lines = None
         self._writer.stop()
+        fault = self._file.fault
+        if fault is None:
+            return None
+        return f"lines are missing in the log: cannot write {self._path}: {fault.strerror}"
 
 
 class _OneLine(logging.Formatter):
@@ -75,18 +81,35 @@ class _OneLine(logging.Formatter):
 class _File(logging.handlers.RotatingFileHandler):
     """Takes many lines at a time: the size is looked at, and the system called, once for all."""
 
+    fault: OSError | None = None
+    """Why lines were lost, the first time."""
+
     def write(self, lines: Iterable[logging.LogRecord]) -> None:
         """Append `lines`; a disk that is full, or gone, loses them."""
         text = "".join(self.format(line) + self.terminator for line in lines)
         if not text:
             return
-        with contextlib.suppress(OSError, ValueError):
+        with self._noting_faults():
             if self.stream is None:
                 self.stream = self._open()
             if self.stream.seek(0, os.SEEK_END) + len(text) > self.maxBytes:
                 self.doRollover()
             self.stream.write(text)
             self.stream.flush()
+
+    def close(self) -> None:
+        """Let go of the file, whatever the disk says."""
+        with self._noting_faults():
+            super().close()
+
+    @contextlib.contextmanager
+    def _noting_faults(self) -> Iterator[None]:
+        try:
+            # ValueError: a stream that failed when it was closed is closed all the same.
+            with contextlib.suppress(ValueError):
+                yield
+        except OSError as error:
+            self.fault = self.fault or error
 
 
 class _Writer(threading.Thread):

@@ -53,8 +53,6 @@ def main() -> None:
             if written_s > options.get("cancel_after_s", float("inf")):
                 one.cancel()
                 break
-            if "tell_after_s" in options and written_s > options["tell_after_s"]:
-                print("playing", flush=True)
         closing_s = time.monotonic()
         one.close()
     except OutputError as error:

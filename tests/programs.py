@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -49,14 +49,18 @@ class Program:
         *,
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
+        within: Sequence[str] = (),
     ) -> None:
-        """`stdout` is a file descriptor, instead of the file that `stdout` can read."""
+        """`stdout` is a file descriptor, instead of the file that `stdout` can read.
+
+        `within` comes before the command: what runs it elsewhere, or otherwise.
+        """
         name = Path(script).stem
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
         self._log = self.folder / "logs" / f"{name}.log"
         with self._said("stdout").open("wb") as out, self._said("stderr").open("wb") as err:
             self.process = subprocess.Popen(
-                command(script, arguments),
+                [*within, *command(script, arguments)],
                 cwd=self.folder,
                 env=usual_environment() if environment is None else dict(environment),
                 stdin=subprocess.DEVNULL,

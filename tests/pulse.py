@@ -51,7 +51,7 @@ class SoundServer:
         self.channels = channels
         self._folder = folder
         self._socket = folder / "native"
-        self._tape = folder / "recording.raw"
+        self._starts = 0
         self._server: subprocess.Popen[bytes] | None = None
         self._recorder: subprocess.Popen[bytes] | None = None
         for needed in ("pulseaudio", "parec"):
@@ -99,6 +99,7 @@ class SoundServer:
     def start(self) -> None:
         """Returns when it plays and records."""
         (self._folder / "alsa.conf").write_text(ALSA_CONFIGURATION)
+        self._starts += 1
         # A sink that rewinds puts audio where silence has been recorded already, and its first
         # block lasts 2 s.
         sink = f"rate={self.frame_rate_hz} channels={self.channels} format=s16le norewinds=1"
@@ -125,6 +126,22 @@ class SoundServer:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+    def die(self) -> bytes:
+        """Killed, like a server that crashes; what it played. `start` starts another."""
+        assert self._server is not None, "start() comes first"
+        assert self._recorder is not None, "start() comes first"
+        recording = self.recording()
+        self._server.kill()
+        # With it ends the recorder, which has lost its server.
+        for process in (self._server, self._recorder):
+            process.wait(READY_WITHIN_S)
+        self._server = self._recorder = None
+        return recording
+
+    @property
+    def _tape(self) -> Path:
+        return self._folder / f"recording{self._starts}.raw"
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         with self._log(command[0]).open("wb") as log:

@@ -24,7 +24,7 @@ def log_file(path: Path, *, verbose: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        made.close()
+        assert made.close() is None
 
 
 def lines(path: Path) -> list[str]:
@@ -78,6 +78,16 @@ def test_a_folder_that_goes_away_while_it_is_written_to_stops_nothing(
     for number in range(100):
         log.info("line %d", number)
     made.close()
+
+
+def test_a_disk_that_is_full_is_told_when_the_log_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.symlink_to("/dev/full")
+    made = LogFile(NAME, path, verbose=False)
+    log.info("lost")
+    assert made.close() == (
+        f"lines are missing in the log: cannot write {path}: No space left on device"
+    )
 
 
 def test_a_log_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:

@@ -374,3 +374,22 @@ def test_a_refusal_of_the_version_is_believed_of_who_has_read_the_connect(read: 
     assert listener.core.closed is read
     network.run(10)
     assert (listener.core.failure == REFUSALS["version"]) is read
+
+
+@pytest.mark.parametrize("cut_s", [3, 6, 30])
+def test_who_was_cut_off_plays_again_two_seconds_after_the_network_is_back(cut_s: int) -> None:
+    link = Link()
+    network = Network(programme=segments(1000), link=link)
+    listeners = [network.join(timeout_s=60) for _ in range(10)]
+    network.run(3)
+    link.drop = lambda side, index: True
+    network.run(cut_s)
+    link.drop = lambda side, index: False
+    back_at = network.now
+    network.run(2)
+    for one in listeners:
+        items = zip(one.played, one.played_at, strict=True)
+        assert any(isinstance(item, Ready) and at > back_at for item, at in items)
+        assert one.core.statistics.reconnections == (cut_s > Settings().timeout_s)
+        one.core.leave(network.now)
+        assert balanced(one)

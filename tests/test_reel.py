@@ -60,6 +60,31 @@ def test_a_reel_tells_how_far_it_was_read() -> None:
     assert MIB < (one.read_bytes() or 0) <= MIB + 2**16
 
 
+def test_a_reel_tells_how_far_it_was_read_after_a_long_silence_too() -> None:
+    if not reel._Pagemap.is_readable():
+        pytest.skip("this system has no pagemap")
+    one = Reel(32 * MIB)
+    one.write(0, b"x" * MIB)
+
+    assert not any(one.readable[MIB : 20 * MIB])
+    assert one.read_bytes() == 20 * MIB
+
+
+def test_a_program_out_of_descriptors_knows_what_it_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not reel._Pagemap.is_readable():
+        pytest.skip("this system has no pagemap")
+    one = Reel(8 * MIB)
+    assert one.readable[MIB] == 0
+    before = one.read_bytes()
+
+    def refuse(path: str) -> object:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(reel, "FileIO", refuse)
+    assert one.readable[2 * MIB] == 0
+    assert one.read_bytes() == before
+
+
 def test_nobody_knows_how_far_a_reel_was_read_without_a_pagemap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,6 +6,7 @@ import mmap
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,6 +58,7 @@ class Handle:
     def __init__(self, buffer: mmap.mmap, now: float) -> None:
         self.started_s = now
         self.stopped = False
+        self.stood_still_s = 0.0
         self._buffer = buffer
         self._heard = bytearray()
 
@@ -84,12 +86,16 @@ class Device:
         self.busy = False
         self.drift = 0.0
         self.gone = False
+        self.refuses = False
+        self.stands_still = False
 
     def play_buffer(self, buffer: mmap.mmap, channels: int, width: int, rate_hz: int) -> Handle:
         assert width == 2
         self.bytes_per_s = rate_hz * channels * width
         if self.busy and any(handle.is_playing() for handle in self.handles):
             raise AssertionError("would wait for the device for ever")
+        if self.refuses:
+            raise RuntimeError("Error setting parameters. -- CODE: -5 -- MSG: Input/output error")
         self.handles.append(Handle(buffer, self.now))
         return self.handles[-1]
 
@@ -103,7 +109,8 @@ class Device:
         self.now += duration_s
         for handle in self.handles:
             if handle.is_playing():
-                elapsed_s = (self.now - handle.started_s) * (1 + self.drift)
+                handle.stood_still_s += duration_s if self.stands_still else 0.0
+                elapsed_s = (self.now - handle.started_s) * (1 + self.drift) - handle.stood_still_s
                 read_bytes = round((elapsed_s + READ_AHEAD_S) * self.bytes_per_s / 4) * 4
                 handle.read(read_bytes)
 
@@ -125,11 +132,18 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     return pretended
 
 
-def play_live(one: Speaker, device: Device, sound: bytes, pcm: PcmFormat = STEREO) -> None:
-    """Write each segment a lead ahead of its time."""
+def play_live(
+    one: Speaker,
+    device: Device,
+    sound: bytes,
+    pcm: PcmFormat = STEREO,
+    meanwhile: Callable[[float], object] = lambda position_s: None,
+) -> None:
+    """Write each segment a lead ahead of its time; `meanwhile` is called before each."""
     begun_s, position_s = device.now, 0.0
     for segment in segments(sound, pcm):
         device.pass_time(max(0, begun_s + position_s - speaker.LEAD_S - device.now))
+        meanwhile(position_s)
         one.write(segment)
         one.flush()
         position_s += segment.frame_count() / pcm.frame_rate_hz
@@ -192,6 +206,15 @@ def test_a_batch_is_heard_only_after_flush(device: Device) -> None:
     assert len(device.handles) == 1
 
 
+def heard_of_all(device: Device) -> bytes:
+    """What all handles played, each at its time: where one has sound the others are silent."""
+    together = 0
+    for handle in device.handles:
+        begin = round((handle.started_s - device.handles[0].started_s) * 44_100) * 4
+        together |= int.from_bytes(handle.heard, "little") << 8 * begin
+    return together.to_bytes(30 * 44_100 * 4, "little")
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_reels_follow_each_other(device: Device, busy: bool) -> None:
     device.busy = busy
@@ -201,11 +224,7 @@ def test_reels_follow_each_other(device: Device, busy: bool) -> None:
     close(one, device)
 
     assert len(device.handles) == 3
-    together = 0  # where one reel has sound the others are silent
-    for handle in device.handles:
-        begin = round((handle.started_s - device.handles[0].started_s) * 44_100) * 4
-        together |= int.from_bytes(handle.heard, "little") << 8 * begin
-    hearing = ear.compare(together.to_bytes(30 * 44_100 * 4, "little"), sound)
+    hearing = ear.compare(heard_of_all(device), sound)
     if busy:
         # What lay ready on the old reel when it was stopped is not heard: it is silence.
         assert {fault.kind for fault in hearing.faults} == {"silence"}
@@ -294,14 +313,98 @@ def test_a_device_that_stops_is_started_again(device: Device) -> None:
     assert hearing.missing_at_start_s < 0.1
 
 
-def test_a_device_that_is_gone_is_an_error(device: Device) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["refuses", "is gone"])
+def test_a_device_that_was_gone_is_heard_again_on_the_timeline(device: Device, whole: bool) -> None:
     one = opened(device)
-    play_live(one, device, noise(STEREO, 1))
+    troubles: set[str | None] = set()
+
+    def meanwhile(position_s: float) -> None:
+        troubles.add(one.trouble)
+        away = 3 < position_s < 8
+        device.refuses, device.gone = away, away and whole
+        if away:
+            device.handles[0].stop()
+
+    sound = noise(STEREO, 14)
+    play_live(one, device, sound, meanwhile=meanwhile)
+    close(one, device)
+
+    hearing = ear.compare(heard_of_all(device), sound)
+    (fault,) = hearing.faults
+    assert fault.kind == "silence"
+    assert fault.missing_s == pytest.approx(fault.added_s)
+    assert 5 < fault.missing_s < 5 + speaker.LONGEST_LOOK_S + 2 * speaker.LEAD_S
+    assert one.unheard_s == pytest.approx(fault.missing_s, abs=READ_AHEAD_S)
+    reason = "No such device" if whole else "Input/output error"
+    (trouble,) = troubles - {None}
+    assert trouble == (
+        f"the sound device is gone ({reason}):"
+        " the stream goes on, and is heard again when the device is back"
+    )
+    assert one.trouble is None
+    assert one.underruns == 0
+
+
+def test_a_device_that_is_gone_at_the_end_is_not_waited_for(device: Device) -> None:
+    one = opened(device)
+    play_live(one, device, noise(STEREO, 2))
     device.handles[0].stop()
     device.gone = True
+    one.flush()
+    began_s = device.now
+    one.close()
 
-    with pytest.raises(OutputError, match=r"no sound device .*No such device.*--output FILE.wav"):
-        one.flush()
+    assert device.now == began_s
+    assert 0 < one.unheard_s < 2 * speaker.LEAD_S
+
+
+def test_a_device_that_refuses_from_the_start_is_an_error(device: Device) -> None:
+    one = opened(device)
+    device.refuses = True
+
+    with pytest.raises(OutputError, match=r"no sound device .*Input/output.*--output FILE.wav"):
+        play_live(one, device, noise(STEREO, 1))
+
+
+def test_a_device_that_goes_away_when_a_reel_ends_is_waited_for(device: Device) -> None:
+    one = opened(device, reel_s=12)
+
+    def meanwhile(position_s: float) -> None:
+        device.refuses = 7 < position_s < 9
+
+    sound = noise(STEREO, 14)
+    play_live(one, device, sound, meanwhile=meanwhile)
+    close(one, device)
+
+    (fault,) = ear.compare(heard_of_all(device), sound).faults
+    assert fault.missing_s == pytest.approx(fault.added_s)
+    assert 0 < fault.missing_s < 3
+    assert one.trouble is None
+
+
+def test_a_device_that_stood_still_is_started_again_on_the_timeline(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reel._Pagemap, "is_readable", IS_READABLE)
+    if not reel._Pagemap.is_readable():
+        pytest.skip("this system has no pagemap")
+    one = opened(device)
+
+    def meanwhile(position_s: float) -> None:
+        device.stands_still = 5 < position_s < 8
+
+    sound = noise(STEREO, 14)
+    play_live(one, device, sound, meanwhile=meanwhile)
+    close(one, device)
+
+    assert len(device.handles) == 2
+    again_s = device.handles[1].started_s - device.handles[0].started_s
+    assert 8 - speaker.LEAD_S < again_s < 9
+    hearing = ear.compare(device.handles[1].heard, sound[round(again_s * 44_100) * 4 :])
+    assert not hearing.faults
+    assert hearing.begins_s == pytest.approx(0, abs=0.001)
+    assert one.unheard_s == pytest.approx(3.5, abs=1)
+    assert one.trouble is None
 
 
 @pytest.mark.parametrize("drift", [0.0002, -0.0002])
@@ -445,30 +548,6 @@ def test_real_sound_stops_at_once_when_cancelled(tmp_path: Path) -> None:
         result = played(sound, duration_s=5, cancel_after_s=1)
 
     assert result["closing_s"] < 0.5
-
-
-def test_a_sound_server_that_ends_is_one_line(tmp_path: Path) -> None:
-    with pulse.server(tmp_path) as sound:
-        process = subprocess.Popen(
-            player(sound, duration_s=20, tell_after_s=0.5),
-            cwd=ROOT,
-            env=sound.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "playing\n"
-            sound.stop()
-            _, complaint = process.communicate(timeout=20)
-        finally:
-            process.kill()
-            process.wait()
-
-    assert process.returncode == 1
-    assert complaint.startswith("no sound device can be used (Connection refused): ")
-    assert complaint.count("\n") == 1
 
 
 def test_no_sound_server_is_one_line(tmp_path: Path) -> None:

@@ -154,3 +154,37 @@ def test_the_first_mouthful_is_not_taken_for_drift() -> None:
     one.observe(5000, 50.2)
 
     assert one.heard_frames(now=51.0) == 1000
+
+
+def test_a_device_that_stood_still_is_found_out() -> None:
+    one = started_tape()
+    read_steadily(one, 0, 100, drift=0)
+    assert not one.device_stood_still
+    one.observe(100_000, 150.0)
+    one.observe(100_000, 151.0)
+    one.observe(100_200, 151.2)
+
+    assert one.device_stood_still
+    assert one.heard_frames(now=151.0) == pytest.approx(101_000, abs=20)
+
+
+def test_a_device_that_is_slow_from_the_start_is_left_alone() -> None:
+    one = started_tape()
+    for look in range(1000):
+        now = 52.0 + look * LOOK_S
+        one.observe(round((now - 51.5) * RATE_HZ), now)
+        assert not one.device_stood_still
+        assert one.stretch_frames() == 0
+
+
+def test_another_device_begins_where_the_clock_says_and_has_a_drift_of_its_own() -> None:
+    one = started_tape()
+    read_steadily(one, 0, 600, drift=0.0004)
+    heard = one.heard_frames(now=650)
+    assert heard > 600_200
+
+    assert one.restart(now=650) == heard
+    assert one.heard_frames(now=650) == heard
+    assert one.heard_frames(now=660) == heard + 10_000
+    assert one.heard_at(heard + 1000) == 651
+    assert one.stretch_frames() == 0

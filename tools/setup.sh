@@ -6,8 +6,9 @@
 #   tools/setup.sh lint                 .venv, with requirements-dev.txt too
 #   tools/setup.sh bench                .venv, with requirements-bench.txt, and where root asks, a
 #                                       network for the kernel to lose datagrams on
-#   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, and a sound server that
-#                                       the tests listen to; no VERSION: each supported one found
+#   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, a sound server that the
+#                                       tests listen to, and that network, which they cut; no
+#                                       VERSION: each supported one found
 #
 # Standard output names the Python of each environment, one a line; all else is on standard error.
 # .venv belongs to $PYTHON if that is set, else to the first supported Python found. A version that
@@ -159,6 +160,7 @@ bench)
 test)
     files+=(requirements-dev.txt)
     packages+=("${sound_packages[@]}")
+    ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
 *) die "usage: tools/setup.sh run | lint | bench | test [VERSION ...]" ;;
 esac

@@ -62,6 +62,14 @@ class Output(Protocol):
     def underruns(self) -> int:
         """How often the output needed audio that had not been written yet."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is heard now, in one line for the user; None if that is not its doing."""
+
+    @property
+    def unheard_s(self) -> float:
+        """Seconds of audio that it took while it could not let them be heard."""
+
     def prepare(self) -> None:
         """Do what takes time and needs no format: imports, a look at the device or the path.
 
@@ -92,7 +100,10 @@ class Output(Protocol):
         """
 
     def flush(self) -> None:
-        """All that was due has been written: let it be heard, or seen. Raises OutputError."""
+        """All that was due has been written: let it be heard, or seen. Raises OutputError.
+
+        An output that may be able to go on later is not done for: that is a `trouble`.
+        """
 
     def close(self) -> None:
         """Wait until everything written has been heard or is on disk. Raises OutputError."""

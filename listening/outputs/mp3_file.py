@@ -37,6 +37,8 @@ class _Mp3Output:
     waits = True
     any_speed = True
     underruns = 0
+    trouble = None
+    unheard_s = 0.0
 
     def prepare(self) -> None:
         """Nothing to do."""

@@ -18,6 +18,8 @@ class Null:
     waits = False
     any_speed = True
     underruns = 0
+    trouble = None
+    unheard_s = 0.0
 
     def prepare(self) -> None:
         """Nothing to do."""

@@ -131,14 +131,18 @@ class _Pagemap:
         With the page that is read the kernel fills in its neighbours, up to 64 KiB, as far as
         they have been written: so the end moves in steps.
         """
-        pages = min(PAGES_AT_A_LOOK, size_bytes // PAGE_BYTES - self._filled_pages)
-        begin = self._first_entry_byte + self._filled_pages * PAGEMAP_ENTRY_BYTES
-        with FileIO(self.PATH) as pagemap:
-            pagemap.seek(begin)
-            entries = pagemap.read(pages * PAGEMAP_ENTRY_BYTES)
-        there = [entry & PAGE_IS_THERE for (entry,) in struct.iter_unpack("=Q", entries)]
-        for page in reversed(range(len(there))):
-            if there[page]:
-                self._filled_pages += page + 1
-                break
+        # A program that is out of descriptors cannot look, and knows what it knew.
+        with contextlib.suppress(OSError), FileIO(self.PATH) as pagemap:
+            while self._look_on(pagemap, size_bytes // PAGE_BYTES):
+                pass
         return self._filled_pages * PAGE_BYTES
+
+    def _look_on(self, pagemap: FileIO, all_pages: int) -> bool:
+        """Look at the pages that follow; whether all that was looked at may have been filled in."""
+        pages = min(PAGES_AT_A_LOOK, all_pages - self._filled_pages)
+        pagemap.seek(self._first_entry_byte + self._filled_pages * PAGEMAP_ENTRY_BYTES)
+        entries = pagemap.read(pages * PAGEMAP_ENTRY_BYTES)
+        there = [entry & PAGE_IS_THERE for (entry,) in struct.iter_unpack("=Q", entries)]
+        filled = next((page for page in range(len(there), 0, -1) if there[page - 1]), 0)
+        self._filled_pages += filled
+        return filled == pages > 0

@@ -9,6 +9,10 @@ A reel ends after 3.4 hours of 44.1 kHz stereo. Then a second one is started, in
 the first, and audio goes on there. The seam is as exact as two starts of the device are alike:
 through PulseAudio the two were 1 to 35 ms apart or overlapped. A device that serves one player at a
 time is stopped and started again instead, which is a short silence.
+
+A device that goes away while it plays (unplugged, the sound server has ended) is looked for until
+it is back, and then started on a new reel, at the place of the tape that is to be heard then: the
+timeline goes on. The same is done with one that has stood still.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from listening.outputs import SAMPLE_BYTES, OutputError, PcmFormat, alsa
 from listening.outputs.reel import LARGEST_BYTES, Reel
 from listening.outputs.tape import Tape
 from listening.stretch import SMALLEST_STRETCHED_FRAMES, stretched
+from wire.log import get_logger
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
@@ -44,11 +49,29 @@ HAND_OVER_S = 2.0
 """How long before the end of a reel the next one is started, and when audio moves over to it: no
 single piece of audio is longer."""
 
+FIRST_LOOK_S = 0.25
+LOOK_GROWTH = 1.5
+LONGEST_LOOK_S = 1.0
+"""Pauses between two looks for a device that is gone. To look in vain takes 1 ms."""
+
 DRAIN_S = 3.0
 """How long a device may take to play what it holds: the longest buffers seen hold 2 s."""
 DRAIN_LOOK_S = 0.01
 TAIL_S = 0.05
 """Of silence after the last frame, for a device that drops what it holds when it is stopped."""
+
+log = get_logger("client")
+
+
+class NoDevice(OutputError):
+    """No sound device can be used; `reason` is what the system says."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"no sound device can be used ({reason}):"
+            " connect one, or choose --output FILE.wav, FILE.mp3 or null"
+        )
+        self.reason = reason
 
 
 def nearest_format(pcm: PcmFormat) -> PcmFormat:
@@ -80,6 +103,16 @@ class _Side:
             self.handle.stop()
 
 
+@dataclass(slots=True)
+class _Absence:
+    """The device is gone; when it is looked for next, and how long to wait after that."""
+
+    look_at_s: float
+    pause_s: float = FIRST_LOOK_S
+    reason: str | None = None
+    """Why it was looked for in vain; None before that."""
+
+
 class Speaker:
     """Plays on the default sound device. `reel_s` makes reels short, and `clock` strange: tests."""
 
@@ -101,11 +134,28 @@ class Speaker:
         self._side: _Side | None = None
         self._next_side: _Side | None = None
         self._last_side: _Side | None = None
+        self._absence: _Absence | None = None
+        self._unheard_frames = 0
 
     @property
     def underruns(self) -> int:
         """How often audio came after the device had passed its place."""
         return self._tape.underruns
+
+    @property
+    def trouble(self) -> str | None:
+        """That the device is gone, and why; None while it is there, or may be."""
+        if self._absence is None or self._absence.reason is None:
+            return None
+        return (
+            f"the sound device is gone ({self._absence.reason}):"
+            " the stream goes on, and is heard again when the device is back"
+        )
+
+    @property
+    def unheard_s(self) -> float:
+        """Seconds of audio for which there was no device."""
+        return self._unheard_frames / self._pcm.frame_rate_hz
 
     def prepare(self) -> None:
         """Load simpleaudio and try the device: 10 ms with PulseAudio."""
@@ -121,7 +171,7 @@ class Speaker:
         alsa.be_quiet()
         reason = alsa.why_not()
         if reason is not None:
-            raise _no_device(reason)
+            raise NoDevice(reason)
 
     def open(self, pcm: PcmFormat, duration_s: float | None) -> PcmFormat:
         """Get the tape ready. The device is started by the first flush() with a lead of audio."""
@@ -155,25 +205,20 @@ class Speaker:
         if side is None:
             return
         now = self._clock()
-        read_bytes = side.reel.read_bytes()
-        if read_bytes is not None:
-            self._tape.observe(side.first_frame + read_bytes // self._pcm.frame_bytes, now)
-        if side.handle is not None and not side.is_playing:
-            # Unplugged, or the sound server has ended; another device may have taken its place.
-            reason = alsa.why_not()
-            if reason is not None:
-                raise _no_device(reason)
-            side = self._hand_over(side, self._tape.heard_frames(now))
-        self._put_on_tape(now)
         if side.handle is None:
+            self._put_on_tape(now)
             if self._tape.may_start:
                 self._start(side)
             return
-        kept_from = self._tape.disposable_frames(now) - side.first_frame
-        side.reel.dispose(kept_from * self._pcm.frame_bytes)
-        if self._last_side is not None and self._has_been_heard(self._last_side, now):
-            self._last_side.stop()
-            self._last_side = None
+        if self._absence is None:
+            self._watch(side, now)
+        if self._absence is not None and now >= self._absence.look_at_s:
+            self._look_for_device(self._absence, now)
+        try:
+            self._put_on_tape(now)
+        except NoDevice as error:
+            self._lose(error.reason, self._tape.heard_frames(now), now)
+        self._let_go(now)
 
     def close(self) -> None:
         """Wait until the last frame has left the loudspeaker; after cancel() fall silent."""
@@ -192,8 +237,58 @@ class Speaker:
         """close() does not wait any more."""
         self._cancelled.set()
 
+    def _watch(self, side: _Side, now: float) -> None:
+        """See where the device is, if it still is there."""
+        heard_frames = self._tape.heard_frames(now)
+        read_bytes = side.reel.read_bytes()
+        if read_bytes is not None:
+            read_frames = side.first_frame + read_bytes // self._pcm.frame_bytes
+            self._tape.observe(read_frames, now)
+            heard_frames = min(heard_frames, read_frames)
+        if not side.is_playing:
+            # Unplugged, or the sound server has ended; another device may have taken its place.
+            self._lose("it has stopped", heard_frames, now)
+        elif self._tape.device_stood_still:
+            self._lose("it stood still", heard_frames, now)
+
+    def _lose(self, reason: str, heard_frames: int, now: float) -> None:
+        """The device is of no use any more: what lies behind `heard_frames` will not be heard."""
+        log.warning("the sound device is lost: %s", reason)
+        self._unheard_frames += max(0, self._tape.written_frames - heard_frames)
+        self._absence = _Absence(look_at_s=now)
+        for side in (self._last_side, self._side, self._next_side):
+            if side is not None:
+                side.stop()
+        self._last_side = self._next_side = None
+
+    def _look_for_device(self, absence: _Absence, now: float) -> None:
+        """Play on, from what is to be heard now, if there is a device again."""
+        assert self._side is not None, "open() comes first"
+        self._wait_for_silence([self._side])
+        try:
+            if (reason := alsa.why_not()) is not None:
+                raise NoDevice(reason)
+            self._side = self._started_side(anew=True)
+        except NoDevice as error:
+            absence.reason = error.reason
+            absence.look_at_s = now + absence.pause_s
+            absence.pause_s = min(LONGEST_LOOK_S, LOOK_GROWTH * absence.pause_s)
+        else:
+            log.warning("the sound device is back")
+            self._absence = None
+
+    def _let_go(self, now: float) -> None:
+        """Give back what has been heard."""
+        side = self._side
+        assert side is not None, "open() comes first"
+        kept_from = self._tape.disposable_frames(now) - side.first_frame
+        side.reel.dispose(kept_from * self._pcm.frame_bytes)
+        if self._last_side is not None and self._has_been_heard(self._last_side, now):
+            self._last_side.stop()
+            self._last_side = None
+
     def _play_out(self) -> None:
-        if self._side is None or not self._tape.written_frames:
+        if self._side is None or self._absence is not None or not self._tape.written_frames:
             return
         if self._side.handle is None:
             self._start(self._side)
@@ -210,7 +305,11 @@ class Speaker:
         if not pieces:
             return
         frame_bytes = self._pcm.frame_bytes
-        end = begin = self._tape.place(sum(map(len, pieces)) // frame_bytes, now)
+        frames = sum(map(len, pieces)) // frame_bytes
+        end = begin = self._tape.place(frames, now)
+        if self._absence is not None:
+            self._unheard_frames += frames
+            return
         for pcm in pieces:
             begin, end = end, end + len(pcm) // frame_bytes
             # After a long silence most of it is past, and needs no memory.
@@ -225,16 +324,17 @@ class Speaker:
         try:
             return _Side(Reel(frames * self._pcm.frame_bytes))
         except OSError as error:
-            raise OutputError("no memory for playing sound: close other programs") from error
+            raise NoDevice(f"no memory for its audio: {error.strerror}") from error
 
-    def _start(self, side: _Side) -> None:
+    def _start(self, side: _Side, *, anew: bool = False) -> None:
         try:
             side.handle = self._simpleaudio.play_buffer(
                 side.reel.readable, self._pcm.channels, SAMPLE_BYTES, self._pcm.frame_rate_hz
             )
         except Exception as error:  # simpleaudio does not export its class
-            raise _no_device(str(error).rpartition("MSG: ")[2]) from error
-        side.first_frame = self._tape.start(self._clock())
+            raise NoDevice(str(error).rpartition("MSG: ")[2]) from error
+        start = self._tape.restart if anew else self._tape.start
+        side.first_frame = start(self._clock())
 
     def _side_for(self, begin: int, end: int) -> _Side:
         """The side for these frames: near the end of a reel, the next one."""
@@ -260,9 +360,9 @@ class Speaker:
         self._last_side, self._side, self._next_side = side, self._next_side, None
         return self._side
 
-    def _started_side(self) -> _Side:
+    def _started_side(self, *, anew: bool = False) -> _Side:
         side = self._new_side()
-        self._start(side)
+        self._start(side, anew=anew)
         return side
 
     def _has_been_heard(self, side: _Side, now: float) -> bool:
@@ -273,10 +373,3 @@ class Speaker:
         while any(side.is_playing for side in sides) and time.monotonic() < give_up_s:
             if self._cancelled.wait(DRAIN_LOOK_S):
                 return
-
-
-def _no_device(reason: str) -> OutputError:
-    return OutputError(
-        f"no sound device can be used ({reason}):"
-        " connect one, or choose --output FILE.wav, FILE.mp3 or null"
-    )

@@ -44,6 +44,10 @@ DRIFT_TOLERATED_S = 0.05
 """More than the scatter of single observations, so that a device without drift is left alone, and
 little enough for the lead."""
 
+STOOD_STILL_S = 0.5
+"""A device that is suddenly so far behind its mean has stood still, or the program has (it was
+stopped, the computer slept): it will not catch up. Far more than the scatter of observations."""
+
 KEPT_BEHIND_S = 10.0
 """Tape is given back only when it was heard so long ago: a device that stalls, or drifts unseen for
 a day, still finds it."""
@@ -77,6 +81,17 @@ class Tape:
             self._started_s = now
         self._drift.settle(now + SETTLING_S)
         return self.heard_frames(now)
+
+    def restart(self, now: float) -> int:
+        """Another device, or the same one anew, begins now, at the frame that is returned.
+
+        The timeline goes on; what was seen of how the device drifts is of no use any more.
+        """
+        heard_frames = self.heard_frames(now)
+        self._started_s = now - heard_frames / self._rate_hz
+        self._drift = _Drift(self._rate_hz)
+        self._stretched_frames = 0
+        return self.start(now)
 
     def heard_frames(self, now: float) -> int:
         """The frame that is heard now; 0 before the start."""
@@ -134,6 +149,11 @@ class Tape:
             clock_frames = (now - self._started_s) * self._rate_hz
             self._drift.observe(read_frames, now, clock_frames)
 
+    @property
+    def device_stood_still(self) -> bool:
+        """Whether the device plays what should have been heard long ago: it must be restarted."""
+        return self._drift.stood_still
+
     def stretch_frames(self) -> int:
         """By how many frames (-1, 0, 1) the next audio should be made longer. It is taken to be."""
         missing = self._drift.frames - self._stretched_frames
@@ -149,6 +169,7 @@ class _Drift:
 
     def __init__(self, frame_rate_hz: int) -> None:
         self.frames = 0.0
+        self.stood_still = False
         self._rate_hz = frame_rate_hz
         self._settled_s = 0.0
         self._last_frame = 0
@@ -170,6 +191,9 @@ class _Drift:
             return
         # The last frame was passed some time between the two looks: halfway, on the average.
         ahead_frames = passed_frame - clock_frames + (now - before_s) / 2 * self._rate_hz
+        if self._count and self._mean_frames - ahead_frames > STOOD_STILL_S * self._rate_hz:
+            self.stood_still = True
+            return
         self._count += 1
         if self._count <= BASELINE_OBSERVATIONS:
             self._baseline_frames += (ahead_frames - self._baseline_frames) / self._count

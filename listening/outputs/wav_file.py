@@ -55,6 +55,8 @@ class WavFile:
     waits = True
     any_speed = True
     underruns = 0
+    trouble = None
+    unheard_s = 0.0
 
     def __init__(self, path: Path, largest_audio_bytes: int = LARGEST_AUDIO_BYTES) -> None:
         self._file = TargetFile(path)
