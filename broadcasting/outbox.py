@@ -5,9 +5,14 @@ Filled by whoever takes messages or watches the time; emptied by the owner, who 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
 from wire.log import get_logger
+
+if TYPE_CHECKING:
+    from broadcasting.seal import ServerSeal
 
 _OFTEN = frozenset((Type.STATUS, Type.REPEAT))
 _SENT = "sent %s %d, %d bytes, to %s"
@@ -18,32 +23,45 @@ log = get_logger("server")
 class Outbox:
     """What one run of the server has to say to single listeners."""
 
-    def __init__(self, stream_id: int) -> None:
+    def __init__(self, stream_id: int, seal: ServerSeal | None = None) -> None:
         self.detailed = True
         """Whether answers to REPORT and REQUEST are logged one by one: while listeners are few."""
         self._stream_id = stream_id
+        self._seal = seal
         self._sequence = 0
         self._datagrams: list[tuple[bytes, Address]] = []
 
     def send(self, content: Control, address: Address, media_time_us: int = 0) -> None:
         """Send to a registered listener."""
-        self.put(self._numbered(content, media_time_us), address)
+        message = self._numbered(content, media_time_us)
+        self._put_message(message, self._packed(message, address), address)
 
     def send_data(self, type_: Type, data: bytes, address: Address, name: str) -> None:
         """Send what is encoded already to a registered listener, `name` in the log."""
-        datagram = Message(self._sequence, type_, data, self._stream_id).pack()
-        self._put(type_, self._sequence, datagram, address, name)
+        message = Message(self._sequence, type_, data, self._stream_id)
+        self._put(type_, self._sequence, self._packed(message, address), address, name)
         self._sequence += 1
 
-    def answer(self, content: Control, size_bytes: int, address: Address) -> None:
-        """Send to an address that may not be proved: never more than the `size_bytes` it sent."""
-        message = self._numbered(content)
-        if len(message.pack()) <= size_bytes:
-            self.put(message, address)
+    def answer(
+        self, content: Control, size_bytes: int, address: Address, *, openly: bool = False
+    ) -> None:
+        """Send to an address that may not be proved: never more than the `size_bytes` it sent.
 
-    def put(self, message: Message, address: Address) -> None:
-        """Send `message` as it is."""
-        self._put(message.type, message.sequence, message.pack(), address, address_text(address))
+        `openly`: not sealed in any case, for who cannot open it.
+        """
+        message = self._numbered(content)
+        datagram = message.pack() if openly else self._packed_answer(message)
+        if len(datagram) <= size_bytes:
+            self._put_message(message, datagram, address)
+
+    def echo(self, message: Message, address: Address) -> None:
+        """Send `message` back, of no stream."""
+        answer = message._replace(stream=0)
+        if self._seal is not None:
+            # The sender's number is not ours: nothing is sealed twice under one of ours.
+            answer = answer._replace(sequence=self._sequence)
+            self._sequence += 1
+        self._put_message(answer, self._packed_answer(answer), address)
 
     def repeat(self, sequence: int, datagram: bytes, address: Address, name: str) -> None:
         """Send the REPEAT of an AUDIO message, packed already; `name` in the log."""
@@ -53,6 +71,15 @@ class Outbox:
         """What was put in since the last call."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
+
+    def _packed(self, message: Message, address: Address) -> bytes:
+        return self._seal.pack(message, address) if self._seal else message.pack()
+
+    def _packed_answer(self, message: Message) -> bytes:
+        return self._seal.pack_answer(message) if self._seal else message.pack()
+
+    def _put_message(self, message: Message, datagram: bytes, address: Address) -> None:
+        self._put(message.type, message.sequence, datagram, address, address_text(address))
 
     def _put(self, type_: int, sequence: int, datagram: bytes, address: Address, name: str) -> None:
         self._datagrams.append((datagram, address))

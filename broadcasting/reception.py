@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
@@ -24,7 +24,8 @@ from broadcasting.status import StatusWriter
 from broadcasting.stream import Stream
 from broadcasting.token_bucket import TokenBucket
 from message import (
-    HEADER_BYTES,
+    SALT_BYTES,
+    SEALED,
     TYPE_NAMES,
     Accept,
     Challenge,
@@ -34,16 +35,20 @@ from message import (
     Message,
     MessageError,
     Reject,
+    ReplayError,
     Report,
     ReportHead,
     Request,
+    SealError,
     Type,
     VersionError,
     cut_text,
-    repeat_of,
 )
 from wire.address import Address, address_text
 from wire.log import get_logger
+
+if TYPE_CHECKING:
+    from broadcasting.seal import ServerSeal
 
 REPORT_S = 1.0
 REPORT_SPACING_S = 0.05
@@ -107,6 +112,7 @@ class Reception:
         *,
         secret: bytes,
         token: Callable[[], str],
+        seal: ServerSeal | None = None,
     ) -> None:
         """`token` gives a fresh session token that nobody can guess, at each call.
 
@@ -128,7 +134,9 @@ class Reception:
         bucket = TokenBucket(rate, rate * BUCKET_S)
         self._catch_up = CatchUp(bucket)
         self._retransmission = Retransmission(stream.history, bucket, statistics)
-        self._outbox = Outbox(stream.id)
+        self._seal = seal
+        self._unpack = seal.unpack if seal else _unpack
+        self._outbox = Outbox(stream.id, seal)
         self._status = StatusWriter()
         self._takes: dict[int, Callable[[Message, int, Address, float], None]] = {
             Type.CONNECT: self._receive_connect,
@@ -136,11 +144,13 @@ class Reception:
             Type.GOODBYE: self._receive_goodbye,
             Type.REQUEST: self._receive_request,
         }
+        if seal is None:
+            self._takes[Type.CONNECT | SEALED] = self._receive_sealed_connect
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
         """Take what came from `address`."""
         try:
-            message = Message.unpack(data)
+            message = self._unpack(data, address)
             take = self._takes.get(message.type)
             if take is None:
                 self._statistics.ignored += 1
@@ -148,8 +158,13 @@ class Reception:
             take(message, len(data), address, now)
         except VersionError as error:
             self._statistics.malformed += 1
-            if error.type == Type.CONNECT:
-                self._refuse("version", "", len(data), address)
+            if error.type & ~SEALED == Type.CONNECT:
+                self._refuse("version", "", len(data), address, openly=True)
+        except ReplayError:
+            self._statistics.replayed += 1
+        except SealError as error:
+            self._statistics.forged += 1
+            self._refuse_key(error.message, len(data), address)
         except MessageError:
             self._statistics.malformed += 1
         else:
@@ -186,6 +201,8 @@ class Reception:
     def dismiss(self, listener: Listener, now: float, how: Leaving) -> None:
         """`listener` is gone: its slot is free at once, its last figures are kept."""
         self.registry.remove(listener)
+        if self._seal is not None:
+            self._seal.left(listener.address, now)
         self._catch_up.drop(listener.address)
         if self._control is not None:
             self._control.forget(listener.address)
@@ -220,15 +237,25 @@ class Reception:
             # The same port, another run of the client: the old one cannot be there any more.
             self.dismiss(listener, now, "replaced")
             listener = None
+        if self._seal is not None:
+            self._seal.proved(address, message, now)
         if listener is None:
             if self.closing or self.registry.is_full:
                 reason = "closing" if self.closing else "full"
                 self._refuse(reason, connect.nonce, size, address)
+                if self._seal is not None:
+                    self._seal.left(address, now)
                 return
             self._admit(connect, address, now)
         else:
             self.registry.heard(listener, now)
             self._outbox.send(self._accept(listener), address)
+
+    def _receive_sealed_connect(
+        self, message: Message, size: int, address: Address, now: float
+    ) -> None:
+        """We have no key. The client has, and must not think that nobody is here."""
+        self._refuse("keyless", message.data[:SALT_BYTES].hex(), size, address)
 
     def _receive_report(self, message: Message, size: int, address: Address, now: float) -> None:
         session, clock_us = ReportHead.of(message)
@@ -238,7 +265,9 @@ class Reception:
             self._refuse("session", session, size, address)
             return
         self.registry.heard(listener, now)
-        listener.unread = message
+        if message.sequence >= listener.reported:
+            # One that was overtaken would turn the figures back.
+            listener.reported, listener.unread = message.sequence, message
         if self.closing or self._control is not None:
             self._heed(listener)
         report_s = self._report_s()
@@ -274,7 +303,7 @@ class Reception:
         # whose answer was lost can be answered again when nothing is known of it any more. But of
         # no stream, so that an answer which comes to a server is not answered for ever.
         if message.stream == self._stream.id:
-            self._outbox.put(message._replace(stream=0), address)
+            self._outbox.echo(message, address)
 
     def _receive_request(self, message: Message, size: int, address: Address, now: float) -> None:
         request = Request.from_message(message)
@@ -294,8 +323,8 @@ class Reception:
         rtt_ms = report.rtt_ms if report else None
         rtt_s = None if rtt_ms is None else rtt_ms / 1e3
         for sent in self._retransmission.answer(address, ranges, rtt_s, now):
-            self._statistics.repeated_bytes += len(sent.datagram) - HEADER_BYTES
-            self._outbox.repeat(sent.sequence, repeat_of(sent.datagram), address, listener.name)
+            self._statistics.repeated_bytes += len(sent.datagram) - self._stream.overhead_bytes
+            self._outbox.repeat(sent.sequence, self._stream.repeat(sent), address, listener.name)
 
     def _report_s(self) -> float:
         """How often a listener should report, as many as there are now."""
@@ -362,13 +391,33 @@ class Reception:
             interval_s=self._settings.interval_s or 0.0,
         )
 
-    def _refuse(self, reason: str, echo: str, size: int, address: Address) -> None:
+    def _refuse_key(self, message: Message, size: int, address: Address) -> None:
+        """CONNECT of who has no key, or another one: it is told so, openly."""
+        if message.type == Type.CONNECT:
+            try:
+                echo = Connect.from_message(message).nonce
+            except MessageError:
+                return
+        elif message.type == Type.CONNECT | SEALED:
+            echo = message.data[:SALT_BYTES].hex()
+        else:
+            return
+        self._refuse("key", echo, size, address, openly=True)
+
+    def _refuse(
+        self, reason: str, echo: str, size: int, address: Address, *, openly: bool = False
+    ) -> None:
         self._statistics.rejected[reason] += 1
         log.warning("refused %s: %s", address_text(address), reason)
-        self._outbox.answer(Reject(reason=reason, echo=echo), size, address)
+        self._outbox.answer(Reject(reason=reason, echo=echo), size, address, openly=openly)
 
     def _log_received(self, message: Message, size: int, name: str) -> None:
         if message.type in _OFTEN and not self._outbox.detailed:
             log.debug(_RECEIVED, TYPE_NAMES[message.type], message.sequence, size, name)
         else:
             log.info(_RECEIVED, TYPE_NAMES[message.type], message.sequence, size, name)
+
+
+def _unpack(data: bytes, address: Address) -> Message:
+    """Where nothing is sealed."""
+    return Message.unpack(data)

@@ -33,6 +33,8 @@ class Listener:
     """The last one that was read."""
     unread: Message | None = None
     """A newer REPORT. Many are read together, which costs a fifth of reading each as it comes."""
+    reported: int = -1
+    """Sequence of the newest REPORT."""
     end_acknowledged: bool = False
     unsent: int = 0
     """AUDIO datagrams that the system did not take for it."""
