@@ -70,7 +70,8 @@ class MakeKey(argparse.Action):
             make_key(path)
         except KeyFileError as error:
             parser.error(str(error))
-        parser.exit(0, f"{path}: a new key, to be given to both programs with --key-file\n")
+        print(f"{path}: a new key, for --key-file of both programs")
+        parser.exit(0)
 
 
 def _warning(path: str, mode: int) -> str | None:

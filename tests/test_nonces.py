@@ -81,6 +81,21 @@ def test_over_restarts_losses_and_repairs_no_nonce_comes_twice(
     assert len(sealed) > 1000
 
 
+def test_two_who_say_goodbye_with_the_same_number_are_not_answered_under_it(
+    sealed: dict[tuple[bytes, bytes], tuple[bytes, bytes]],
+) -> None:
+    network = Network(programme=segments(1000), key=Key(bytes(KEY_BYTES)))
+    listeners = [network.join() for _ in range(2)]
+    network.run(2.5)
+    for one in listeners:
+        one.core.leave(network.now)
+    network.run(1)
+    assert all(one.core.closed for one in listeners)
+    numbers = [nonce for _, nonce in sealed if nonce[0] == Type.GOODBYE]
+    assert len(numbers) == 4
+    assert len(set(numbers)) < 4, "both said it with the same number"
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 10_000),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from broadcasting.seal import MOST_REMEMBERED, REMEMBERED_S, ServerSeal
 from listening.seal import MOST_SERVERS, ClientSeal
+from listening.simulated_network import type_of
 from message import (
     CONNECT_BYTES,
     HEADER_BYTES,
@@ -299,15 +300,22 @@ def test_who_came_back_is_remembered_from_when_it_left_again() -> None:
     pair.server.left(HERE, 0.0)
     datagram = connect(pair.client, 2)
     pair.server.proved(HERE, pair.take_at_server(datagram), 30.0)
-    pair.server.left(THERE, REMEMBERED_S + 1)
+    pair.server.left(HERE, 31.0)
+    pair.server.left(THERE, REMEMBERED_S + 30)
     with pytest.raises(ReplayError):
         pair.take_at_server(datagram)
-    pair.server.left(HERE, REMEMBERED_S + 2)
-    pair.server.left(THERE, REMEMBERED_S + 3)
-    with pytest.raises(ReplayError):
-        pair.take_at_server(datagram)
-    pair.server.left(THERE, 2 * REMEMBERED_S + 2)
+    pair.server.left(THERE, REMEMBERED_S + 31)
     assert not pair.server._peers
+
+
+def test_who_is_registered_is_remembered_however_long_ago_it_was_away() -> None:
+    pair = Pair()
+    pair.server.left(HERE, 0.0)
+    datagram = connect(pair.client, 2)
+    pair.server.proved(HERE, pair.take_at_server(datagram), 30.0)
+    pair.server.left(THERE, 10 * REMEMBERED_S)
+    with pytest.raises(ReplayError):
+        pair.take_at_server(datagram)
 
 
 def test_of_those_who_have_left_only_so_many_are_remembered() -> None:
@@ -389,7 +397,23 @@ def test_no_more_servers_are_kept_than_can_be() -> None:
     assert pair.client.unpack(pair.server.pack_media(AUDIO)) == AUDIO
 
 
+def test_of_streams_that_were_not_heard_nothing_is_kept_for_the_next_session() -> None:
+    pair = Pair()
+    for number in range(2, 20):
+        pair.client.renew()
+        server = ServerSeal(KEY, number.to_bytes(SALT_BYTES))
+        server.unpack(connect(pair.client, number), HERE)
+        challenge = FROM_SERVER["CHALLENGE"].to_message(0, stream=number)
+        pair.client.unpack(server.pack_answer(challenge))
+        assert set(pair.client._media) == {STREAM, number}
+
+
 # What it rests on.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_simulated_network_counts_it_by_its_type(name: str) -> None:
+    assert type_of(case(name).datagram) == name.split()[1]
 
 
 def test_a_repeat_is_the_same_bytes_each_time_and_others_than_the_audio() -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from broadcasting.parity import Fec
+from broadcasting.seal import REMEMBERED_S
 from broadcasting.settings import Settings
 from broadcasting.source import Segment, read_segments
 from listening.listen import Ready
+from listening.seal import MOST_SERVERS
 from listening.session import VERSION_PATIENCE_S, State
 from message import (
     CONNECT_BYTES,
@@ -198,6 +200,40 @@ def test_a_server_that_was_started_anew_is_heard_again() -> None:
     assert count.reconnections == 1
 
 
+def test_a_listener_survives_more_restarts_than_servers_that_may_answer_it_at_once() -> None:
+    network = sealed_network(Settings(timeout_s=0.5), segments(100_000))
+    listener = network.join()
+    for _ in range(MOST_SERVERS + 2):
+        network.run(1)
+        network.start_server(Settings(timeout_s=0.5), segments(100_000))
+    network.run(2)
+    before = listener.core.statistics.intact
+    network.run(2)
+    assert listener.core.statistics.intact >= before + 20
+
+
+def test_of_who_is_not_registered_nothing_is_kept_for_long() -> None:
+    network = sealed_network(Settings(max_clients=2, timeout_s=1.0), segments(100_000))
+    listeners = [network.join() for _ in range(5)]
+    network.run(2)
+    assert len(server_of(network).addresses) == 2
+    for one in listeners:
+        if one.core.accept is not None:
+            one.core.leave(network.now)
+            break
+    network.run(1)
+    stays = network.join()
+    network.run(3)
+    server = server_of(network)
+    seal = server._reception._seal
+    assert stays.address in server.addresses
+    assert set(seal._at) == set(server.addresses)
+    assert len(seal._peers) == 6
+    network.run(REMEMBERED_S)
+    seal.left(MALLORY, network.now)
+    assert len(seal._peers) == len(server.addresses) == 2
+
+
 # Who has not the key.
 
 
@@ -256,23 +292,25 @@ def test_to_who_has_not_the_key_the_server_sends_no_more_than_it_got(sealed: boo
 
 
 def test_a_refusal_that_anybody_may_have_sent_keeps_nobody_from_the_true_server() -> None:
-    network = sealed_network(programme=segments(1000), link=Link(0.1))
+    network = sealed_network(programme=segments(100_000), link=Link(0.1))
+    wire = Wire(network)
+    passed = network.send
+
+    def lose(side: str, data: bytes, address: Address) -> None:
+        if data[3] & ~SEALED != Type.ACCEPT or network.now > 1003:
+            passed(side, data, address)
+
+    network.send = lose  # type: ignore[method-assign]
     listener = network.join()
-    network.run(0.01)
-    salt = next(
-        data[HEADER_BYTES:][:SALT_BYTES].hex() for data, _ in listener_sent(network, listener)
-    )
-    for echo in ("", "0" * 32, salt):
-        refusal = Reject(reason="key", echo=echo).to_message().pack()
-        listener.core.receive_datagram(refusal, SERVER, network.now)
-    network.run(20)
+    for _ in range(40):
+        network.run(0.05)
+        for data, _ in wire.of("client", Type.CONNECT):
+            salt = data[HEADER_BYTES:][:SALT_BYTES].hex()
+            refusal = Reject(reason="key", echo=salt).to_message().pack()
+            listener.core.receive_datagram(refusal, SERVER, network.now)
+    network.run(10)
     assert listener.core.failure is None
-    assert listener.core.statistics.intact > 200
-
-
-def listener_sent(network: Network, listener: Listener) -> list[tuple[bytes, Address]]:
-    """What is under way from the listener."""
-    return [(copy.data, copy.address) for copy in network.links["client"]._under_way]
+    assert listener.core.statistics.intact > 20
 
 
 def test_a_refusal_by_who_cannot_see_the_salt_is_no_hint() -> None:
@@ -443,24 +481,28 @@ def test_figures_that_were_overtaken_do_not_turn_back() -> None:
     wire = Wire(network)
     listener = network.join()
     network.run(1.5)
-    held: list[tuple[str, bytes, Address]] = []
+    held: dict[int, tuple[str, bytes, Address]] = {}
     passed = network.send
 
     def hold(side: str, data: bytes, address: Address) -> None:
-        is_held = data[3] & ~SEALED in (Type.REPORT, Type.STATUS) and len(held) < 2
-        (held.append((side, data, address)) if is_held else passed(side, data, address))
+        type_ = data[3] & ~SEALED
+        if type_ in (Type.REPORT, Type.STATUS) and type_ not in held:
+            held[type_] = (side, data, address)
+        else:
+            passed(side, data, address)
 
     network.send = hold  # type: ignore[method-assign]
-    network.run(4)
+    network.run(2)
     assert len(held) == 2
-    server = server_of(network)
-    (registered,) = server._registry
+    network.join()
+    network.run(2)
+    registered = server_of(network)._registry.at(listener.address)
     newest = registered.unread
-    told = listener.core.snapshot(network.now)
-    for side, data, address in held:
+    for side, data, address in held.values():
         wire.bring(side, data, address)
     assert registered.unread == newest
-    assert listener.core.snapshot(network.now).listeners == told.listeners
+    assert listener.core.snapshot(network.now).listeners == 2
+    assert listener.core.statistics.replayed == 0
 
 
 def test_a_message_of_another_version_is_answered_sealed_or_not() -> None:
