@@ -15,7 +15,7 @@ import pytest
 
 from message import CONNECT_BYTES, SEALED, Connect, Message, Reject, Type
 from shell.key_file import KEY_BYTES, MAX_FILE_BYTES, KeyFileError, make_key, read_key
-from tests.programs import SAMPLE, WAIT_S, Finished, client, end, pcm_in, run, server
+from tests.programs import SAMPLE, WAIT_S, Argument, Finished, client, end, pcm_in, run, server
 from tests.zoo import reference_pcm
 
 FAST = ("--speed", "20")
@@ -146,7 +146,7 @@ def test_the_key_is_made_by_the_program_once(tmp_path: Path) -> None:
 def test_a_key_file_that_cannot_be_used_is_told(program: str, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.key"
     wrong.write_text("0123\n")
-    first = [SAMPLE, 0] if program == "server.py" else ["127.0.0.1", 4501]
+    first: list[Argument] = [SAMPLE, 0] if program == "server.py" else ["127.0.0.1", 4501]
     for path, says in (
         (wrong, f"{wrong} is no key file: make one with server.py --make-key PATH"),
         (tmp_path / "none", "cannot read the key file .*none: No such file or directory"),
@@ -181,7 +181,7 @@ def test_with_the_key_every_sample_is_heard_also_where_parity_and_the_mtu_want_r
 def test_who_has_not_the_key_is_told_and_leaves(which: str, key_file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.key"
     make_key(str(other))
-    options = [] if which == "no key" else ["--key-file", other]
+    options: list[Argument] = [] if which == "no key" else ["--key-file", other]
     with server(tmp_path, SAMPLE, "--wait-for", 0, "--key-file", key_file) as broadcast:
         refused = run(
             tmp_path, "client.py", "127.0.0.1", broadcast.port, "--output", "null", *options
