@@ -22,7 +22,7 @@ from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
-from broadcasting.registry import LISTENER_BYTES, Change
+from broadcasting.registry import LISTENER_BYTES, SEALED_LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import (
@@ -227,7 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; its exit status."""
     options = parse(arguments)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    if (too_many := _too_many(options.max_clients)) is not None:
+    listener_bytes = LISTENER_BYTES if options.key_file is None else SEALED_LISTENER_BYTES
+    if (too_many := _too_many(options.max_clients, listener_bytes)) is not None:
         return _failed(too_many, WRONG_USAGE)
     tracks, faults = _probe(options.files)
     for fault in faults:
@@ -275,16 +276,16 @@ def _seal(key_file: str | None) -> ServerSeal | None:
     return ServerSeal(Key(secret), secrets.token_bytes(SALT_BYTES))
 
 
-def _too_many(listeners: int) -> str | None:
+def _too_many(listeners: int, listener_bytes: int) -> str | None:
     """Why this machine cannot serve so many, in one line; None if it can."""
     free = free_bytes()
-    needed_bytes = listeners * LISTENER_BYTES
+    needed_bytes = listeners * listener_bytes
     if free is None or needed_bytes <= free[0]:
         return None
     return (
         f"--max-clients {listeners} would take {needed_bytes / 1e6:,.0f} MB,"
         f" and {free[0] / 1e6:,.0f} MB of {free[1]}:"
-        f" choose at most {free[0] // LISTENER_BYTES}"
+        f" choose at most {free[0] // listener_bytes}"
     )
 
 

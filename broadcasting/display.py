@@ -5,7 +5,7 @@ from __future__ import annotations
 from broadcasting.broadcast import BroadcastSnapshot
 from broadcasting.reception import Departed
 from broadcasting.statistics import ServerStatistics
-from shell.text import clock, milliseconds
+from shell.text import clock, milliseconds, sealing_rows
 from wire.address import address_text
 
 Row = tuple[str, str, str]
@@ -41,6 +41,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         ("refused", str(count.rejected.total()), refused),
         ("silent", str(count.expired), "lost their slot"),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} of no use here"),
+        *sealing_rows(count.forged, count.replayed),
         ("skipped files", str(count.skipped_files), ""),
         (
             "lateness of sends",

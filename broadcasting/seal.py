@@ -24,9 +24,6 @@ REMEMBERED_S = 2 * SLOT_S
 MOST_REMEMBERED = 10_000
 """Clients that have left: the newest. Only who has the key can be one."""
 
-PEER_BYTES = 600
-"""What one client takes here; 540 were measured."""
-
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _Peer:

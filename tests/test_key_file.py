@@ -161,7 +161,7 @@ def test_with_the_key_every_sample_is_heard_also_where_parity_and_the_mtu_want_r
 ) -> None:
     wav = tmp_path / "heard.wav"
     options = ("--key-file", key_file)
-    how = ("--fec", "10+2", "--interval", 0.5, "--mtu", 1300)
+    how = ("--fec", "10+2", "--interval", 0.5, "--mtu", 1360)
     with (
         server(tmp_path, SAMPLE, *FAST, *options, *how) as broadcast,
         client(tmp_path, broadcast, "--output", wav, *options) as listener,
@@ -172,7 +172,7 @@ def test_with_the_key_every_sample_is_heard_also_where_parity_and_the_mtu_want_r
         assert pcm_in(wav) == reference_pcm(SAMPLE)
         assert listener.result["lost"] == listener.result["forged"] == 0
         assert broadcast.result["forged"] == broadcast.result["replayed"] == 0
-        assert 48 + max(sizes + parity) <= 1300
+        assert 48 + max(sizes + parity) <= 1360
         assert listener.result["received_bytes"] == broadcast.result["audio_bytes"]
         assert broadcast.stderr == listener.stderr == ""
 
@@ -244,6 +244,8 @@ def test_the_key_is_nowhere_in_what_the_programs_say_or_log(key_file: Path, tmp_
             for form in (secret, secret.upper(), repr(bytes.fromhex(secret))[2:-1]):
                 assert form not in said
         assert broadcast.result["forged"] == 2
+        assert re.search(r"kept out +2 +not sealed with our key; 0 repl", broadcast.stdout)
+        assert "kept out" not in listener.stdout
 
 
 def test_a_fault_of_ours_leaves_a_traceback_without_the_key(key_file: Path, tmp_path: Path) -> None:
