@@ -212,6 +212,23 @@ def test_a_listener_survives_more_restarts_than_servers_that_may_answer_it_at_on
     assert listener.core.statistics.intact >= before + 20
 
 
+def test_a_listener_that_heard_nothing_for_a_while_goes_on_in_a_new_session() -> None:
+    network = sealed_network(programme=segments(100_000))
+    listener = network.join()
+    network.run(3)
+    cut_at = network.now
+    network.link.drop = lambda side, index: side == "server" and network.now < cut_at + 7  # type: ignore[union-attr]
+    network.run(14)
+    count = listener.core.statistics
+    assert count.reconnections == 1
+    assert server_of(network).statistics.accepted == 1, "the server has heard it all the time"
+    assert server_of(network).statistics.expired == 0
+    intact = count.intact
+    network.run(2)
+    assert listener.core.statistics.intact >= intact + 20
+    assert (count.forged, count.malformed) == (0, 0)
+
+
 def test_of_who_is_not_registered_nothing_is_kept_for_long() -> None:
     network = sealed_network(Settings(max_clients=2, timeout_s=1.0), segments(100_000))
     listeners = [network.join() for _ in range(5)]
