@@ -28,7 +28,9 @@ from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
 from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
 from listening.playback import Playback  # noqa: E402
 from listening.report import as_json  # noqa: E402
+from message import SALT_BYTES  # noqa: E402
 from shell.arguments import WRONG_USAGE  # noqa: E402
+from shell.key_file import KeyFileError, read_key  # noqa: E402
 from shell.live import LiveLine, complain, human_stream, print_table  # noqa: E402
 from shell.log import LogError, LogFile  # noqa: E402
 from shell.result import check_writable, write_json  # noqa: E402
@@ -46,6 +48,7 @@ from shell.udp import (  # noqa: E402
 from wire.log import get_logger  # noqa: E402
 
 if TYPE_CHECKING:
+    from listening.seal import ClientSeal
     from listening.simulated_network import SimulatedNetwork
     from wire.link_conditions import LinkConditions
 
@@ -228,12 +231,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the client; its exit status."""
     options = parse(arguments)
     try:
+        seal = _seal(options.key_file)
         output = make_output(options.output)
         if options.json is not None:
             check_writable(options.json)
         addresses = server_addresses(options.host, options.port)
         sockets = open_client_sockets(addresses)
-    except (ValueError, OutputError) as error:
+    except (ValueError, OutputError, KeyFileError) as error:
         return _failed(str(error), WRONG_USAGE)
     except AddressError as error:
         return _failed(str(error), error.status)
@@ -256,7 +260,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         waits=output.waits,
         random=random.Random(),  # noqa: S311 - spreads pauses, guards nothing
         now=time.monotonic(),
+        seal=seal,
     )
+    if seal is not None:
+        log.info("sealed with the key in %s", options.key_file)
     simulated = _simulated_network(listen, options.simulate)
     client = Client(listen, Playback(output, options.volume), output, sockets, simulated)
     try:
@@ -270,6 +277,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sock.close()
         if logging_to is not None and (lacking := logging_to.close()) is not None:
             complain("client.py", lacking)
+
+
+def _seal(key_file: str | None) -> ClientSeal | None:
+    """What seals with the key in that file; raises KeyFileError."""
+    if key_file is None:
+        return None
+    secret, warning = read_key(key_file)
+    if warning is not None:
+        complain("client.py", warning)
+    # Who has no key need not wait for the import.
+    from listening.seal import ClientSeal
+    from wire.seal import Key
+
+    return ClientSeal(Key(secret), lambda: secrets.token_bytes(SALT_BYTES))
 
 
 def _simulated_network(

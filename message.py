@@ -27,6 +27,16 @@ from wire.ranges import ranges_in
 MAGIC = b"\xb5\x3a"
 VERSION = 1
 
+SEALED = 0x80
+"""This bit of the type says that the data is sealed: only who has the key can read it, or make it.
+All else is as in the message that was sealed. `wire.seal` does it."""
+
+TAG_BYTES = 16
+"""What a sealed message ends with: the proof that header and data are as they were sealed."""
+
+SALT_BYTES = 16
+"""What a sealed control message begins with: what its sender has drawn, beyond guessing."""
+
 # magic, version, type, length, track, skip, discard, stream, sequence, media time.
 _HEADER = struct.Struct("!2sBBHHHHIQQ")
 HEADER_BYTES = _HEADER.size
@@ -87,6 +97,19 @@ class VersionError(MessageError):
         self.mark = mark
 
 
+class SealError(MessageError):
+    """A message that is not sealed, or not with our key, where everything must be."""
+
+    def __init__(self, reason: str, message: Message) -> None:
+        super().__init__(reason)
+        self.message = message
+        """As it came: nothing of it is proved."""
+
+
+class ReplayError(MessageError):
+    """A sealed message that has come before, or too long after those that followed it."""
+
+
 class Type(enum.IntEnum):
     """What a message is. A number that is not here is counted and ignored."""
 
@@ -134,22 +157,22 @@ class Message(NamedTuple):
         `track` is taken modulo 65,536. Any other field that does not fit is a `struct.error`: a
         fault of our own.
         """
-        datagram = (
-            _HEADER.pack(
-                MAGIC,
-                VERSION,
-                self.type,
-                len(self.data),
-                self.track & 0xFFFF,
-                self.skip_samples,
-                self.discard_samples,
-                self.stream,
-                self.sequence,
-                self.media_time_us,
-            )
-            + self.data
+        return (self.header(self.type, len(self.data)) + self.data).ljust(size_bytes, b"\0")
+
+    def header(self, type_: int, length: int) -> bytes:
+        """The header as of `type_`, before data of `length` bytes."""
+        return _HEADER.pack(
+            MAGIC,
+            VERSION,
+            type_,
+            length,
+            self.track & 0xFFFF,
+            self.skip_samples,
+            self.discard_samples,
+            self.stream,
+            self.sequence,
+            self.media_time_us,
         )
-        return datagram.ljust(size_bytes, b"\0")
 
     @classmethod
     def unpack(cls, datagram: bytes) -> Message:
@@ -281,10 +304,11 @@ class Accept(Control):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reject(Control):
-    """No. `reason` is full, address, version, key, closing, or session (not known here).
+    """No. `reason` is full, address, version, key (we have one, and you have not the same), keyless
+    (we have none), closing, or session (that one is not known here).
 
     `echo` repeats the nonce of the CONNECT or the session of the REPORT that is refused, so that
-    nobody who cannot read them can send a listener away.
+    nobody who cannot read them can send a listener away; the salt of a CONNECT that is sealed.
     """
 
     TYPE: ClassVar = Type.REJECT

@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
-from broadcasting.registry import LISTENER_BYTES, Change
+from broadcasting.registry import LISTENER_BYTES, SEALED_LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import (
@@ -33,8 +34,9 @@ from broadcasting.source import (
     read_segments,
 )
 from broadcasting.turns import Turn
-from message import HEADER_BYTES
+from message import HEADER_BYTES, SALT_BYTES, TAG_BYTES
 from shell.arguments import WRONG_USAGE
+from shell.key_file import KeyFileError, read_key
 from shell.live import LiveLine, complain, human_stream, print_table
 from shell.log import LogError, LogFile
 from shell.memory import free_bytes
@@ -45,6 +47,9 @@ from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
 from wire.log import get_logger
 from wire.parity import MESSAGE_S, OVERHEAD_BYTES
+
+if TYPE_CHECKING:
+    from broadcasting.seal import ServerSeal
 
 FAILED = 1
 
@@ -238,7 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; its exit status."""
     options = parse(arguments)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    if (too_many := _too_many(options.max_clients)) is not None:
+    listener_bytes = LISTENER_BYTES if options.key_file is None else SEALED_LISTENER_BYTES
+    if (too_many := _too_many(options.max_clients, listener_bytes)) is not None:
         return _failed(too_many, WRONG_USAGE)
     tracks, faults = _probe(options.files)
     for fault in faults:
@@ -246,11 +252,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not tracks:
         return WRONG_USAGE
     try:
+        seal = _seal(options.key_file)
         if options.json is not None:
             check_writable(options.json)
         sockets = open_server_sockets(options.host, options.port)
     except OSError as error:
         return _failed(f"cannot write {options.json}: {error.strerror}", WRONG_USAGE)
+    except KeyFileError as error:
+        return _failed(str(error), WRONG_USAGE)
     except AddressError as error:
         return _failed(str(error), error.status)
     try:
@@ -261,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, tracks, faults, sockets)
+        return _serve(options, tracks, faults, sockets, seal)
     finally:
         for sock in sockets:
             sock.close()
@@ -269,16 +278,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             complain("server.py", lacking)
 
 
-def _too_many(listeners: int) -> str | None:
+def _seal(key_file: str | None) -> ServerSeal | None:
+    """What seals with the key in that file; raises KeyFileError."""
+    if key_file is None:
+        return None
+    secret, warning = read_key(key_file)
+    if warning is not None:
+        complain("server.py", warning)
+    # Who has no key need not wait for the import.
+    from broadcasting.seal import ServerSeal
+    from wire.seal import Key
+
+    return ServerSeal(Key(secret), secrets.token_bytes(SALT_BYTES))
+
+
+def _too_many(listeners: int, listener_bytes: int) -> str | None:
     """Why this machine cannot serve so many, in one line; None if it can."""
     free = free_bytes()
-    needed_bytes = listeners * LISTENER_BYTES
+    needed_bytes = listeners * listener_bytes
     if free is None or needed_bytes <= free[0]:
         return None
     return (
         f"--max-clients {listeners} would take {needed_bytes / 1e6:,.0f} MB,"
         f" and {free[0] / 1e6:,.0f} MB of {free[1]}:"
-        f" choose at most {free[0] // LISTENER_BYTES}"
+        f" choose at most {free[0] // listener_bytes}"
     )
 
 
@@ -298,6 +321,7 @@ def _serve(
     tracks: dict[str, Track],
     faults: Sequence[SourceError],
     sockets: Sequence[socket.socket],
+    seal: ServerSeal | None,
 ) -> int:
     playable = [file for file in options.files if file in tracks]
     durations = [tracks[file].duration_s for file in playable]
@@ -319,6 +343,7 @@ def _serve(
         secret=secrets.token_bytes(32),
         # 96 bits that nobody can guess, and short: every request for repair carries it.
         token=lambda: secrets.token_urlsafe(12),
+        seal=seal,
     )
 
     def skipped(fault: SourceError) -> None:
@@ -327,9 +352,11 @@ def _serve(
 
     for fault in faults:
         skipped(fault)
+    around_bytes = IP_AND_UDP_BYTES + HEADER_BYTES
+    around_bytes += (OVERHEAD_BYTES if options.fec else 0) + (TAG_BYTES if seal else 0)
     segments = read_segments(
         playable,
-        options.mtu - IP_AND_UDP_BYTES - HEADER_BYTES - (OVERHEAD_BYTES if options.fec else 0),
+        options.mtu - around_bytes,
         loop=options.loop,
         on_skipped=skipped,
         max_segment_s=MESSAGE_S if options.fec else MAX_SEGMENT_S,
@@ -341,6 +368,8 @@ def _serve(
             where = ", ".join(address_text(sock.getsockname()) for sock in sockets)
             line.say(f"listening on {where}")
             log.info("listening on %s for at most %d listeners", where, options.max_clients)
+            if seal is not None:
+                log.info("sealed with the key in %s", options.key_file)
             server.run(line, signals)
         return _tell_the_end(options, server)
 

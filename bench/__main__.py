@@ -28,6 +28,7 @@ from bench import (
     memory,
     pacing,
     peers,
+    sealing,
     server_cpu,
     table,
 )
@@ -38,6 +39,7 @@ FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "imports": imports.measure,
     "first-sound": first_sound.measure,
     "client-path": client_path.measure,
+    "sealing": sealing.measure,
     "fan-out": fanout_cost.measure,
     "server-cpu": server_cpu.measure,
     "pacing": pacing.measure,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from broadcasting.parity import Fec
 from broadcasting.parity_control import AUTO, AUTO_MESSAGES, MOST_PARITIES
 from shell.arguments import Parser, add_common, integer, number, port
+from shell.key_file import MakeKey
 from wire.parity import MOST_SHARDS
 
 _EXAMPLES = """examples:
@@ -110,6 +111,12 @@ def _parser() -> Parser:
         help="send M messages of parity for each block of K, such as 20+4: any M losses of a block"
         f" are made good without asking; auto is {AUTO_MESSAGES}+0 to"
         f" {AUTO_MESSAGES}+{MOST_PARITIES}, as listeners need it (default: no parity)",
+    )
+    add(
+        "--make-key",
+        action=MakeKey,
+        metavar="PATH",
+        help="write a new key for --key-file to PATH, which nobody else can read, and leave",
     )
     add("--loop", action="store_true", help="start again at the end")
     add(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from broadcasting.parity_control import ParityControl
 from broadcasting.reception import NEVER, Departed, Reception
@@ -17,9 +18,12 @@ from broadcasting.source import Segment
 from broadcasting.statistics import Lateness, ServerStatistics
 from broadcasting.stream import Stream
 from broadcasting.turns import Turn, Turns
-from message import HEADER_BYTES, End, cut_text
+from message import End, cut_text
 from wire.address import Address
 from wire.log import get_logger
+
+if TYPE_CHECKING:
+    from broadcasting.seal import ServerSeal
 
 END_REPEAT_S = 0.25
 """END goes again to those who have not confirmed it: a few round trips of a long path."""
@@ -55,9 +59,18 @@ class Broadcast:
     """One run of the server."""
 
     def __init__(
-        self, settings: Settings, *, stream_id: int, secret: bytes, token: Callable[[], str]
+        self,
+        settings: Settings,
+        *,
+        stream_id: int,
+        secret: bytes,
+        token: Callable[[], str],
+        seal: ServerSeal | None = None,
     ) -> None:
-        """`token` gives a fresh session token that nobody can guess, at each call."""
+        """`token` gives a fresh session token that nobody can guess, at each call.
+
+        `seal`: only who has the key may listen.
+        """
         self.settings = settings
         self.statistics = ServerStatistics()
         self.lateness = Lateness()
@@ -67,10 +80,17 @@ class Broadcast:
             interval_s=settings.interval_s,
             speed=settings.speed,
             fec=settings.fec,
+            seal=seal,
         )
         self._control = ParityControl() if settings.fec and settings.fec.auto else None
         self._reception = Reception(
-            settings, self._stream, self.statistics, self._control, secret=secret, token=token
+            settings,
+            self._stream,
+            self.statistics,
+            self._control,
+            secret=secret,
+            token=token,
+            seal=seal,
         )
         self._registry = self._reception.registry
         self._turns = Turns()
@@ -184,7 +204,8 @@ class Broadcast:
         `missed` names an address for each datagram that the system did not take for it.
         """
         count, sent = self.statistics, turn.messages
-        new_bytes = sum(len(one.datagram) - HEADER_BYTES for one in sent) if turn.is_first else 0
+        overhead_bytes = self._stream.overhead_bytes
+        new_bytes = sum(len(one.datagram) - overhead_bytes for one in sent) if turn.is_first else 0
         taken = len(sent) * listeners - len(missed)
         if sent[0].is_parity:
             count.parity_messages += len(sent) if turn.is_first else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from broadcasting.broadcast import BroadcastSnapshot
 from broadcasting.reception import Departed
 from broadcasting.statistics import ServerStatistics
-from shell.text import clock, milliseconds
+from shell.text import clock, milliseconds, sealing_rows
 from wire.address import address_text
 
 Row = tuple[str, str, str]
@@ -42,6 +42,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         ("silent", str(count.expired), "lost their slot"),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} of no use here"),
         ("passed over", str(count.passed_over), _passed_over_text(count)),
+        *sealing_rows(count.forged, count.replayed),
         ("skipped files", str(count.skipped_files), ""),
         (
             "lateness of sends",

@@ -65,20 +65,23 @@ class Gate:
         """Whether to look at `data`, which is a header at least, and came from `address`."""
         listener = self._registry.at(address)
         if listener is not None and data.startswith(listener.proof, HEADER_BYTES):
-            return self._admits_of(listener, now)
-        kind = type_in(data)
-        if kind == _CONNECT and data.find(_COOKIE, HEADER_BYTES, _COOKIE_WITHIN) > 0:
-            kind = _WITH_COOKIE
-        return self._admits_unproved(kind, hash(address[0]) % SOURCES, now)
+            return self.admits_of(listener, now)
+        return self.admits_unproved(data, address, now)
 
-    def _admits_of(self, listener: Listener, now: float) -> bool:
+    def admits_of(self, listener: Listener, now: float) -> bool:
+        """Whether to look at what is proved to be of `listener`."""
         reserved = _LISTENER.reserve(listener.reserved_until, now)
         if reserved is None:
             return False
         listener.reserved_until = reserved
         return True
 
-    def _admits_unproved(self, kind: int, source: int, now: float) -> bool:
+    def admits_unproved(self, data: bytes, address: Address, now: float) -> bool:
+        """Whether to look at what may be anybody's."""
+        kind = type_in(data)
+        if kind == _CONNECT and data.find(_COOKIE, HEADER_BYTES, _COOKIE_WITHIN) > 0:
+            kind = _WITH_COOKIE
+        source = hash(address[0]) % SOURCES
         by_source = self._reserved_by[kind]
         from_source = self._source.reserve(by_source[source], now)
         if from_source is None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from message import Message
+
 MAX_BYTES = 32 << 20
 """At 320 kbit/s more than ten minutes: a guard for odd settings, not a limit to be met."""
 
@@ -22,6 +24,8 @@ class Sent(NamedTuple):
     datagram: bytes
     is_parity: bool = False
     """Of the block that begins with `sequence`, and sent when the media were at `end_time_us`."""
+    message: Message | None = None
+    """What was sealed, to be sealed again as REPEAT; None if nothing is sealed."""
 
 
 class History:

@@ -6,11 +6,15 @@ Filled by whoever takes messages or watches the time; emptied by the owner, who 
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from broadcasting.brief_log import BriefLog
 from message import TYPE_NAMES, Control, Message, Type
 from wire.address import Address, address_text
 from wire.log import get_logger
+
+if TYPE_CHECKING:
+    from broadcasting.seal import ServerSeal
 
 _OFTEN = frozenset((Type.STATUS, Type.REPEAT))
 _SENT = "sent %s %d, %d bytes, to %s"
@@ -21,46 +25,55 @@ log = get_logger("server")
 class Outbox:
     """What one run of the server has to say to single listeners."""
 
-    def __init__(self, stream_id: int, unproved_log: BriefLog) -> None:
+    def __init__(
+        self, stream_id: int, unproved_log: BriefLog, seal: ServerSeal | None = None
+    ) -> None:
         self.detailed = True
         """Whether answers to REPORT and REQUEST are logged one by one: while listeners are few."""
         self._stream_id = stream_id
         self._unproved_log = unproved_log
+        self._seal = seal
         self._sequence = 0
         self._datagrams: list[tuple[bytes, Address]] = []
 
     def send(self, content: Control, address: Address, media_time_us: int = 0) -> None:
         """Send to a registered listener."""
-        self.put(self._numbered(content, media_time_us), address)
+        message = self._numbered(content, media_time_us)
+        self._put_message(message, self._packed(message, address), address)
 
     def send_data(self, type_: Type, data: bytes, address: Address, name: str) -> None:
         """Send what is encoded already to a registered listener, `name` in the log."""
-        datagram = Message(self._sequence, type_, data, self._stream_id).pack()
-        self._put(type_, self._sequence, datagram, address, name)
+        message = Message(self._sequence, type_, data, self._stream_id)
+        self._put(type_, self._sequence, self._packed(message, address), address, name)
         self._sequence += 1
 
     def answer(
-        self, content: Control, size_bytes: int, address: Address, now: float, mark: int = 0
+        self,
+        content: Control,
+        size_bytes: int,
+        address: Address,
+        now: float,
+        mark: int = 0,
+        *,
+        openly: bool = False,
     ) -> None:
         """Send to an address that may not be proved: never more than the `size_bytes` it sent.
 
-        `mark` is that of the CONNECT, if it was of another version.
+        `mark` is that of the CONNECT, if it was of another version. `openly`: not sealed in any
+        case, for who cannot open it.
         """
-        self.send_back(self._numbered(content, mark), size_bytes, address, now)
+        message = self._numbered(content, mark)
+        datagram = message.pack() if openly else self._packed_answer(message)
+        self._put_answer(message, datagram, size_bytes, address, now)
 
-    def send_back(self, message: Message, size_bytes: int, address: Address, now: float) -> None:
-        """The same with `message` as it is."""
-        datagram = message.pack()
-        if len(datagram) > size_bytes:
-            return
-        self._datagrams.append((datagram, address))
-        name, size = TYPE_NAMES[message.type], len(datagram)
-        text = address_text(address)
-        self._unproved_log.write(now, logging.INFO, _SENT, name, message.sequence, size, text)
-
-    def put(self, message: Message, address: Address) -> None:
-        """Send `message` as it is to a registered listener."""
-        self._put(message.type, message.sequence, message.pack(), address, address_text(address))
+    def echo(self, message: Message, size_bytes: int, address: Address, now: float) -> None:
+        """Send `message` back, of no stream; the same bound holds."""
+        answer = message._replace(stream=0)
+        if self._seal is not None:
+            # The sender's number is not ours: nothing is sealed twice under one of ours.
+            answer = answer._replace(sequence=self._sequence)
+            self._sequence += 1
+        self._put_answer(answer, self._packed_answer(answer), size_bytes, address, now)
 
     def repeat(self, sequence: int, datagram: bytes, address: Address, name: str) -> None:
         """Send the REPEAT of an AUDIO message, packed already; `name` in the log."""
@@ -70,6 +83,25 @@ class Outbox:
         """What was put in since the last call."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
+
+    def _packed(self, message: Message, address: Address) -> bytes:
+        return self._seal.pack(message, address) if self._seal else message.pack()
+
+    def _packed_answer(self, message: Message) -> bytes:
+        return self._seal.pack_answer(message) if self._seal else message.pack()
+
+    def _put_answer(
+        self, message: Message, datagram: bytes, size_bytes: int, address: Address, now: float
+    ) -> None:
+        if len(datagram) > size_bytes:
+            return
+        self._datagrams.append((datagram, address))
+        name, size = TYPE_NAMES[message.type], len(datagram)
+        text = address_text(address)
+        self._unproved_log.write(now, logging.INFO, _SENT, name, message.sequence, size, text)
+
+    def _put_message(self, message: Message, datagram: bytes, address: Address) -> None:
+        self._put(message.type, message.sequence, datagram, address, address_text(address))
 
     def _put(self, type_: int, sequence: int, datagram: bytes, address: Address, name: str) -> None:
         self._datagrams.append((datagram, address))

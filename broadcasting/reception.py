@@ -12,7 +12,7 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from broadcasting.brief_log import BriefLog
 from broadcasting.catch_up import BUCKET_S, CatchUp
@@ -31,6 +31,8 @@ from message import (
     HEADER_BYTES,
     MAGIC,
     OURS,
+    SALT_BYTES,
+    SEALED,
     TYPE_NAMES,
     Accept,
     Challenge,
@@ -40,17 +42,21 @@ from message import (
     Message,
     MessageError,
     Reject,
+    ReplayError,
     Report,
     ReportHead,
     Request,
+    SealError,
     Type,
     VersionError,
     cut_text,
-    repeat_of,
     type_in,
 )
 from wire.address import Address, address_text
 from wire.log import get_logger
+
+if TYPE_CHECKING:
+    from broadcasting.seal import ServerSeal
 
 REPORT_S = 1.0
 REPORT_SPACING_S = 0.05
@@ -114,6 +120,7 @@ class Reception:
         *,
         secret: bytes,
         token: Callable[[], str],
+        seal: ServerSeal | None = None,
     ) -> None:
         """`token` gives a fresh session token that nobody can guess, at each call.
 
@@ -139,14 +146,19 @@ class Reception:
         bucket = TokenBucket(rate, rate * BUCKET_S)
         self._catch_up = CatchUp(bucket)
         self._retransmission = Retransmission(stream.history, bucket, statistics)
-        self._outbox = Outbox(stream.id, self._unproved_log)
+        self._seal = seal
+        self._outbox = Outbox(stream.id, self._unproved_log, seal)
         self._status = StatusWriter()
+        self._type_bits = 0xFF if seal is None else ~SEALED
+        """Of a type: with a key all is sealed, so that it says nothing more."""
         self._takes: dict[int, Callable[[Message, int, Address, float], None]] = {
             Type.CONNECT: self._receive_connect,
             Type.REPORT: self._receive_report,
             Type.GOODBYE: self._receive_goodbye,
             Type.REQUEST: self._receive_request,
         }
+        if seal is None:
+            self._takes[Type.CONNECT | SEALED] = self._receive_sealed_connect
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> bool:
         """Take what came from `address`; whether it was looked at."""
@@ -154,15 +166,21 @@ class Reception:
         if len(data) < HEADER_BYTES or not data.startswith(OURS):
             self._statistics.malformed += 1
             return data.startswith(MAGIC) and self._receive_foreign(data, address, now)
-        take = self._takes.get(type_in(data))
+        take = self._takes.get(type_in(data) & self._type_bits)
         if take is None:
             self._statistics.ignored += 1
             return False
-        if not self._gate.admits(data, address, now):
-            self._statistics.passed_over += 1
-            return False
         try:
-            take(Message.unpack(data), len(data), address, now)
+            message = self._admitted(data, address, now)
+            if message is None:
+                self._statistics.passed_over += 1
+                return False
+            take(message, len(data), address, now)
+        except ReplayError:
+            self._statistics.replayed += 1
+        except SealError as error:
+            self._statistics.forged += 1
+            self._refuse_key(error.message, len(data), address, now)
         except MessageError:
             self._statistics.malformed += 1
         else:
@@ -200,6 +218,8 @@ class Reception:
     def dismiss(self, listener: Listener, now: float, how: Leaving) -> None:
         """`listener` is gone: its slot is free at once, its last figures are kept."""
         self.registry.remove(listener)
+        if self._seal is not None:
+            self._seal.left(listener.address, now)
         self._catch_up.drop(listener.address)
         if self._control is not None:
             self._control.forget(listener.address)
@@ -221,14 +241,31 @@ class Reception:
 
     # Taking messages.
 
+    def _admitted(self, data: bytes, address: Address, now: float) -> Message | None:
+        """The message, opened; None if it is passed over. Raises MessageError."""
+        if self._seal is None:
+            return Message.unpack(data) if self._gate.admits(data, address, now) else None
+        listener = self.registry.at(address)
+        if listener is None:
+            admitted = self._gate.admits_unproved(data, address, now)
+            return self._seal.unpack(data, address) if admitted else None
+        # Here the key proves whose it is: the session cannot be read before.
+        try:
+            message = self._seal.unpack(data, address)
+        except MessageError:
+            if not self._gate.admits_unproved(data, address, now):
+                return None
+            raise
+        return message if self._gate.admits_of(listener, now) else None
+
     def _receive_foreign(self, data: bytes, address: Address, now: float) -> bool:
         """A message of another version: a CONNECT is told so."""
         try:
             Message.unpack(data)
         except VersionError as error:
-            mark = error.mark if error.type == Type.CONNECT else None
+            mark = error.mark if error.type & ~SEALED == Type.CONNECT else None
             if mark is not None and self._gate.admits(data, address, now):
-                self._refuse("version", "", len(data), address, now, mark)
+                self._refuse("version", "", len(data), address, now, mark, openly=True)
                 return True
         except MessageError:
             pass
@@ -247,6 +284,8 @@ class Reception:
             # The same port, another run of the client: the old one cannot be there any more.
             self.dismiss(listener, now, "replaced")
             listener = None
+        if self._seal is not None:
+            self._seal.proved(address, message, now)
         if listener is not None:
             self._log_received(message, size, listener.name)
             self.registry.heard(listener, now)
@@ -254,9 +293,17 @@ class Reception:
         elif (reason := self._no_place_for(address)) is not None:
             self._log_unproved(message, size, address, now)
             self._refuse(reason, connect.nonce, size, address, now)
+            if self._seal is not None:
+                self._seal.left(address, now)
         else:
             self._log_received(message, size, address_text(address))
             self._admit(connect, address, now)
+
+    def _receive_sealed_connect(
+        self, message: Message, size: int, address: Address, now: float
+    ) -> None:
+        """We have no key. The client has, and must not think that nobody is here."""
+        self._refuse("keyless", message.data[:SALT_BYTES].hex(), size, address, now)
 
     def _receive_report(self, message: Message, size: int, address: Address, now: float) -> None:
         session, clock_us = ReportHead.of(message)
@@ -267,7 +314,9 @@ class Reception:
             return
         self._log_received(message, size, listener.name)
         self.registry.heard(listener, now)
-        listener.unread = message
+        if message.sequence >= listener.reported:
+            # One that was overtaken would turn the figures back.
+            listener.reported, listener.unread = message.sequence, message
         if self.closing or self._control is not None:
             self._heed(listener)
         report_s = self._report_s()
@@ -305,7 +354,7 @@ class Reception:
         # whose answer was lost can be answered again when nothing is known of it any more. But of
         # no stream, so that an answer which comes to a server is not answered for ever.
         if message.stream == self._stream.id:
-            self._outbox.send_back(message._replace(stream=0), size, address, now)
+            self._outbox.echo(message, size, address, now)
 
     def _receive_request(self, message: Message, size: int, address: Address, now: float) -> None:
         request = Request.from_message(message)
@@ -325,8 +374,8 @@ class Reception:
         rtt_ms = report.rtt_ms if report else None
         rtt_s = None if rtt_ms is None else rtt_ms / 1e3
         for sent in self._retransmission.answer(address, ranges, rtt_s, now):
-            self._statistics.repeated_bytes += len(sent.datagram) - HEADER_BYTES
-            self._outbox.repeat(sent.sequence, repeat_of(sent.datagram), address, listener.name)
+            self._statistics.repeated_bytes += len(sent.datagram) - self._stream.overhead_bytes
+            self._outbox.repeat(sent.sequence, self._stream.repeat(sent), address, listener.name)
 
     def _no_place_for(self, address: Address) -> str | None:
         """Why nobody is registered at `address`; None if somebody may be."""
@@ -401,13 +450,35 @@ class Reception:
             interval_s=self._settings.interval_s or 0.0,
         )
 
+    def _refuse_key(self, message: Message, size: int, address: Address, now: float) -> None:
+        """CONNECT of who has no key, or another one: it is told so, openly."""
+        if message.type == Type.CONNECT:
+            try:
+                echo = Connect.from_message(message).nonce
+            except MessageError:
+                return
+        elif message.type == Type.CONNECT | SEALED:
+            echo = message.data[:SALT_BYTES].hex()
+        else:
+            return
+        self._refuse("key", echo, size, address, now, openly=True)
+
     def _refuse(
-        self, reason: str, echo: str, size: int, address: Address, now: float, mark: int = 0
+        self,
+        reason: str,
+        echo: str,
+        size: int,
+        address: Address,
+        now: float,
+        mark: int = 0,
+        *,
+        openly: bool = False,
     ) -> None:
         self._statistics.rejected[reason] += 1
         text = address_text(address)
         self._unproved_log.write(now, logging.WARNING, "refused %s: %s", text, reason)
-        self._outbox.answer(Reject(reason=reason, echo=echo), size, address, now, mark)
+        reject = Reject(reason=reason, echo=echo)
+        self._outbox.answer(reject, size, address, now, mark, openly=openly)
 
     def _log_unproved(self, message: Message, size: int, address: Address, now: float) -> None:
         name, text = TYPE_NAMES[message.type], address_text(address)

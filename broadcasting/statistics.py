@@ -78,6 +78,10 @@ class ServerStatistics:
     """Control messages that were understood."""
     malformed: int = 0
     """Datagrams that are no message of this protocol, or have a wrong field."""
+    forged: int = 0
+    """Datagrams that are not sealed with our key, if there is one."""
+    replayed: int = 0
+    """Sealed messages that came again, or too late to tell."""
     ignored: int = 0
     """Messages of an unknown type, or of one that a server does not take."""
     passed_over: int = 0

@@ -7,12 +7,16 @@ through every track. A little is read ahead of the deadlines, so that a slow dis
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from broadcasting.history import History, Sent
 from broadcasting.parity import Fec, ParityMaker
 from broadcasting.schedule import Schedule
 from broadcasting.source import Segment, Track
-from message import Message, Type
+from message import HEADER_BYTES, TAG_BYTES, Message, Type, repeat_of
+
+if TYPE_CHECKING:
+    from broadcasting.seal import ServerSeal
 
 LOOKAHEAD_S = 4.0
 """Read ahead of the next deadline: opening the next file takes some ten milliseconds, a disk
@@ -36,9 +40,14 @@ class Stream:
         interval_s: float | None,
         speed: float,
         fec: Fec | None = None,
+        seal: ServerSeal | None = None,
     ) -> None:
         """`burst_s` is how far ahead of real time, with parity or without."""
         self.id = stream_id
+        self.overhead_bytes = HEADER_BYTES + (TAG_BYTES if seal else 0)
+        """So much longer is a datagram than its data."""
+        self._is_sealed = seal is not None
+        self._pack = seal.pack_media if seal else Message.pack
         self.burst_us = round(burst_s * 1e6)
         self.track: Track | None = None
         self.next_sequence = 0
@@ -108,7 +117,13 @@ class Stream:
         )
         end_us = segment.media_time_us + segment.duration_us
         # Packed now, when there is time, and not when it is due.
-        sent = Sent(message.sequence, segment.media_time_us, end_us, message.pack())
+        sent = Sent(
+            message.sequence,
+            segment.media_time_us,
+            end_us,
+            self._pack(message),
+            message=message if self._is_sealed else None,
+        )
         self._ahead.append((sent, segment.track))
         self._added += 1
         self._ahead_us += segment.duration_us
@@ -183,6 +198,12 @@ class Stream:
         parity = [sent for sent in self._parity_sent if sent.sequence > before]
         return sorted(burst + parity, key=lambda sent: sent.end_time_us)
 
+    def repeat(self, sent: Sent) -> bytes:
+        """The datagram of REPEAT of the AUDIO that was sent."""
+        if sent.message is None:
+            return repeat_of(sent.datagram)
+        return self._pack(sent.message._replace(type=Type.REPEAT))
+
     def _audio_due(self) -> float | None:
         if self._schedule is None or not self._ahead:
             return None
@@ -197,7 +218,7 @@ class Stream:
         assert self._parity is not None
         now_us = self.sent_until_us
         sent = [
-            Sent(one.sequence, one.media_time_us, now_us, one.pack(), is_parity=True)
+            Sent(one.sequence, one.media_time_us, now_us, self._pack(one), is_parity=True)
             for one in self._parity.take_due(self.next_sequence)
         ]
         self._parity_sent += sent

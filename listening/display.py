@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from listening.listen import ListenSnapshot
 from listening.session import State
 from listening.statistics import Statistics
-from shell.text import clock, milliseconds, percentages
+from shell.text import clock, milliseconds, percentages, sealing_rows
 
 if TYPE_CHECKING:
     from listening.simulated_network import SimulatedNetwork
@@ -72,6 +72,7 @@ def summary(count: Statistics) -> list[Row]:
         ("jitter", milliseconds(_ms(count.jitter_s)), "RFC 3550"),
         ("round trip", milliseconds(_ms(count.rtt_s)), ""),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} that were not for us"),
+        *sealing_rows(count.forged, count.replayed),
     ]
 
 

@@ -7,10 +7,11 @@ one thread at a time: the receiver thread brings datagrams, the playback thread 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from random import Random
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from listening.jitter_buffer import Arrival, End, Gap, Item, JitterBuffer, Pause, Ready, Restart
 from listening.playout_delay import USUAL_S, PlayoutDelay
@@ -22,12 +23,15 @@ from message import (
     AUDIO_TYPES,
     HEADER_BYTES,
     MAX_RANGES_TEXT,
+    TAG_BYTES,
     TYPE_NAMES,
     Accept,
     Goodbye,
     Message,
     MessageError,
+    ReplayError,
     Report,
+    SealError,
     Type,
     VersionError,
     milliseconds,
@@ -38,6 +42,9 @@ from wire.log import get_logger
 from wire.mpeg_audio import MpegAudioError, split_frames
 from wire.parity import MESSAGE_S, MOST_SHARDS
 from wire.ranges import texts_of
+
+if TYPE_CHECKING:
+    from listening.seal import ClientSeal
 
 MAX_EARLY = 256
 """AUDIO that came before the ACCEPT it belongs to (one of them was lost or overtaken): enough
@@ -101,14 +108,19 @@ class Listen:
         waits: bool,
         random: Random,
         now: float,
+        seal: ClientSeal | None = None,
     ) -> None:
         """`patience_s`: as `timeout_s`, for a server that was lost; None for the same.
 
         `lead_s`: how early the output wants audio; `waits`: whether it can wait for it.
 
         `buffer_s`: the play-out delay; None to follow what is measured, if the output cannot wait.
+        `seal`: nothing counts but what is sealed with our key.
         """
         self.statistics = Statistics()
+        self._is_sealed = seal is not None
+        self._unpack = seal.unpack if seal else Message.unpack
+        self._overhead_bytes = HEADER_BYTES + (TAG_BYTES if seal else 0)
         self._session = Session(
             addresses,
             nonce=nonce,
@@ -116,6 +128,7 @@ class Listen:
             patience_s=patience_s,
             random=random,
             now=now,
+            seal=seal,
         )
         self._buffer_s = buffer_s
         self._lead_s = lead_s
@@ -152,7 +165,7 @@ class Listen:
             self.statistics.ignored += 1
             return
         try:
-            message = Message.unpack(data)
+            message = self._unpack(data)
             if message.type in AUDIO_TYPES:
                 self._receive_audio(message, now)
             elif message.type == Type.PARITY:
@@ -165,6 +178,10 @@ class Listen:
             self.statistics.malformed += 1
             if error.type == Type.REJECT:
                 self._session.refused_version(error.mark, now)
+        except ReplayError:
+            self.statistics.replayed += 1
+        except SealError as error:
+            self._take_forged(error.message, now)
         except (MessageError, MpegAudioError):
             self.statistics.malformed += 1
         if self.closed:
@@ -252,6 +269,13 @@ class Listen:
         """Whether there is something to play that is not in the jitter buffer."""
         return bool(self._ready) or (self._stopped and self._buffer is None)
 
+    def _take_forged(self, message: Message, now: float) -> None:
+        """What is not sealed with our key: nothing but a hint that the server may have another."""
+        self.statistics.forged += 1
+        if message.type == Type.REJECT:
+            with contextlib.suppress(MessageError):
+                self._session.refused_openly(message, now)
+
     def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
         content = self._session.receive(message, address, now)
         self.statistics.rtt_s = self._session.round_trip.smoothed_s
@@ -287,10 +311,12 @@ class Listen:
             return
         assert self._buffer is not None
         duration_us = audio_duration_us(message)
-        self._session.heard(now)
         arrival = self._buffer.insert(message, duration_us, now)
+        if arrival is Arrival.IN_TIME or not self._is_sealed:
+            # What came before may be a copy that somebody has kept.
+            self._session.heard(now)
         kind = TYPE_NAMES[message.type]
-        size = HEADER_BYTES + len(message.data)
+        size = self._overhead_bytes + len(message.data)
         log.info("received %s %d, %d bytes", kind, message.sequence, size)
         if arrival is not Arrival.OVERFLOW and self._repair is not None:
             self._repair.arrived(message, duration_us, now)
@@ -311,8 +337,9 @@ class Listen:
         if self._rebuilder is None:
             self.statistics.ignored += 1
             return
-        self._session.heard(now)
-        size = HEADER_BYTES + len(message.data)
+        if not self._is_sealed:
+            self._session.heard(now)
+        size = self._overhead_bytes + len(message.data)
         log.info("received PARITY of %d, %d bytes", message.sequence, size)
         self._insert(self._rebuilder.add_parity(message), now)
 

@@ -49,6 +49,8 @@ def as_json(
         "needless": count.needless,
         "overflows": count.overflows,
         "malformed": count.malformed,
+        "forged": count.forged,
+        "replayed": count.replayed,
         "ignored": count.ignored,
         "underruns": count.underruns,
         "reconnections": count.reconnections,

@@ -14,6 +14,7 @@ import enum
 import hashlib
 from collections.abc import Sequence
 from random import Random
+from typing import TYPE_CHECKING
 
 from listening.round_trip import RoundTrip
 from message import (
@@ -35,6 +36,9 @@ from message import (
 )
 from wire.address import Address, address_text
 from wire.log import get_logger
+
+if TYPE_CHECKING:
+    from listening.seal import ClientSeal
 
 FIRST_PAUSE_S = 0.25
 """Between the first two CONNECTs (RFC 8305 section 5 recommends 250 ms between attempts)."""
@@ -60,8 +64,8 @@ REPORT_AGAIN_S = 0.25
 path that loses in bursts, five chances are not many."""
 
 VERSION_PATIENCE_S = 1.0
-"""How long a true answer may follow one in another version, from another of the server's addresses:
-several CONNECTs."""
+"""How long a true answer may follow one in another version, from another of the server's addresses,
+or one that is not sealed where it should be: several CONNECTs."""
 
 MOST_REPORT_S = 120.0
 """The longest pause between REPORTs that a server may ask for."""
@@ -118,7 +122,8 @@ REFUSALS = {
     " stop one here, or ask for a larger --max-clients-per-address",
     "closing": "the server is ending its stream",
     "version": f"the server speaks another version of the protocol than {VERSION}",
-    "key": "the server needs a key, or another one than this",
+    "key": "the server has a key, and this client not the same: give its key file with --key-file",
+    "keyless": "the server has no key: start it with --key-file, too, or this client without",
 }
 
 
@@ -134,10 +139,12 @@ class Session:
         patience_s: float | None = None,
         random: Random,
         now: float,
+        seal: ClientSeal | None = None,
     ) -> None:
         """`timeout_s` is how long to look for the server before the user is told.
 
-        `patience_s` is the same for a server that was found once; None for as long.
+        `patience_s` is the same for a server that was found once; None for as long. With a `seal`
+        everything that is said is sealed; what is received was opened with it.
         """
         assert addresses, "there is nobody to connect to"
         self.state = State.CONNECTING
@@ -147,6 +154,7 @@ class Session:
         self.failure: str | None = None
         """Why it closed, for the user; None if all went as it should."""
         self.status: Status | None = None
+        self._status_sequence = -1
         self.round_trip = RoundTrip()
         self._addresses = list(addresses)
         self._nonce = nonce
@@ -156,6 +164,8 @@ class Session:
         self._timeout_s = timeout_s
         self._patience_s = timeout_s if patience_s is None else patience_s
         self._random = random
+        self._seal = seal
+        self._pack = seal.pack if seal else Message.pack
         self._cookie: str | None = None
         self._outbox: list[tuple[bytes, Address]] = []
         self._sequence = 0
@@ -197,7 +207,7 @@ class Session:
         elif message.type == Type.REJECT:
             return self._rejected(Reject.from_message(message), now)
         elif message.type == Type.STATUS and message.stream == self.stream:
-            return self._informed(Status.from_message(message), now)
+            return self._informed(Status.from_message(message), message.sequence, now)
         elif message.type == Type.END and message.stream == self.stream:
             self._heard_at = now
             return End.from_message(message)
@@ -217,8 +227,20 @@ class Session:
         repeat: from anybody else it changes nothing.
         """
         if mark == self._mark and self.state is State.CONNECTING and self._hint is None:
-            self._hint = REFUSALS["version"]
-            self._give_up_at = min(self._give_up_at, now + VERSION_PATIENCE_S)
+            self._take_hint("version", now)
+
+    def refused_openly(self, message: Message, now: float) -> None:
+        """A REJECT came that is not sealed, where everything must be.
+
+        Whoever sees our CONNECTs may have sent it: a true answer still counts. After one it means
+        nothing: the server has our key. Raises MessageError.
+        """
+        assert self._seal is not None
+        reject = Reject.from_message(message)
+        if self.state is not State.CONNECTING or self._cookie is not None:
+            return
+        if reject.reason in ("key", "keyless") and reject.echo == self._seal.salt.hex():
+            self._take_hint(reject.reason, now)
 
     def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
         """What has to go out, since the last call."""
@@ -295,6 +317,11 @@ class Session:
         # Many listeners that joined together must not report together (RFC 3550, 6.3.1).
         return min(MOST_REPORT_S, self.status.report_s) * self._random.uniform(0.5, 1.0)
 
+    def _take_hint(self, reason: str, now: float) -> None:
+        """Why we may be refused, if nothing better comes soon."""
+        self._hint = REFUSALS[reason]
+        self._give_up_at = min(self._give_up_at, now + VERSION_PATIENCE_S)
+
     def _move(self, event: Event) -> bool:
         """Follow the table; False if `event` means nothing in this state."""
         to = TRANSITIONS.get((self.state, event))
@@ -334,6 +361,8 @@ class Session:
 
     def _reconnect(self, event: Event, now: float) -> None:
         if self._move(event):
+            if self._seal is not None:
+                self._seal.renew()
             self._cookie = None
             self._attempts = 0
             self._pause_s = FIRST_PAUSE_S
@@ -353,6 +382,9 @@ class Session:
         if at_once:
             # The server is there: no need to be as patient with it as with a silent one.
             self._pause_s = FIRST_PAUSE_S
+            if self._seal is not None and self._hint is not None:
+                self._hint = None
+                self._give_up_at = now + self._timeout_s
             self._measure_handshake(now)
             self._connect(now)
         return challenge
@@ -364,6 +396,7 @@ class Session:
         self.stream = stream
         self.server = address
         self._hint = None
+        self._status_sequence = -1
         self._heard_at = now
         self._act_at = now
         self._measure_handshake(now)
@@ -397,9 +430,12 @@ class Session:
         self._move(Event.FAREWELL)
         return goodbye
 
-    def _informed(self, status: Status, now: float) -> Status:
+    def _informed(self, status: Status, sequence: int, now: float) -> Status:
         self._heard_at = now
-        self.status = status
+        if sequence < self._status_sequence:
+            # It was overtaken by a newer one.
+            return status
+        self.status, self._status_sequence = status, sequence
         if self.registered and self._act_at > now:
             self._act_at = max(now, self._reported_at + self._until_next_report_s())
         self.round_trip.measure(now - status.clock_us / 1e6)
@@ -417,7 +453,7 @@ class Session:
 
     def _send(self, content: Control, address: Address, size_bytes: int = 0, mark: int = 0) -> None:
         message = content.to_message(self._sequence, stream=self.stream or 0, media_time_us=mark)
-        datagram = message.pack(size_bytes)
+        datagram = self._pack(message, size_bytes)
         self._sequence += 1
         self._outbox.append((datagram, address))
         log.info(

@@ -10,7 +10,7 @@ Sans-I/O: no socket, no thread, no clock. The owner calls from one thread at a t
 from __future__ import annotations
 
 from listening.listen import Listen
-from message import TYPE_NAMES
+from message import SEALED, TYPE_NAMES
 from wire.address import Address
 from wire.link_conditions import LinkConditions
 from wire.simulated_link import SimulatedLink, fates
@@ -61,4 +61,4 @@ class SimulatedNetwork:
 def type_of(datagram: bytes) -> str:
     """The name of the message's type, for the counts."""
     known = len(datagram) > TYPE_OFFSET
-    return TYPE_NAMES.get(datagram[TYPE_OFFSET], "other") if known else "other"
+    return TYPE_NAMES.get(datagram[TYPE_OFFSET] & ~SEALED, "other") if known else "other"

@@ -44,6 +44,10 @@ class Statistics:
     """Dropped on arrival, because the buffer was full or its place could not be; not received."""
     malformed: int = 0
     """Datagrams that are no message of this protocol, or hold no whole MP3 frames."""
+    forged: int = 0
+    """Datagrams that are not sealed with our key, if there is one."""
+    replayed: int = 0
+    """Sealed control messages that came again, or too late to tell."""
     ignored: int = 0
     """Datagrams of another sender, another stream, or of a type that a client does not take."""
     underruns: int = 0

@@ -61,6 +61,12 @@ def number(least: float, most: float, what: str) -> Callable[[str], float]:
 def add_common(parser: argparse.ArgumentParser, log_file: str) -> None:
     """The options that both programs have."""
     parser.add_argument(
+        "--key-file",
+        metavar="PATH",
+        help="seal everything with the key in PATH: who has not the same key hears nothing"
+        " (default: whoever can reach the port can listen)",
+    )
+    parser.add_argument(
         "--json", metavar="PATH", help="write the final statistics as JSON (- is standard output)"
     )
     parser.add_argument(

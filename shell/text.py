@@ -29,6 +29,13 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
+def sealing_rows(forged: int, replayed: int) -> list[tuple[str, str, str]]:
+    """What the key kept out, for the final statistics; nothing if it was nothing."""
+    if not (forged or replayed):
+        return []
+    return [("kept out", str(forged), f"not sealed with our key; {replayed} replayed")]
+
+
 def percentages(counts: Sequence[float], decimals: int = 2) -> list[float] | None:
     """The share of each count in per cent; they add up to exactly 100. None if all are 0.
 

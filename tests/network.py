@@ -14,13 +14,17 @@ from random import Random
 
 from broadcasting.broadcast import Broadcast
 from broadcasting.registry import Change
+from broadcasting.seal import ServerSeal
 from broadcasting.settings import Settings
 from broadcasting.source import Segment, Track
 from broadcasting.turns import Turn
 from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
+from listening.seal import ClientSeal
 from listening.simulated_network import type_of
+from message import SALT_BYTES, SEALED
 from wire.address import Address
 from wire.link_conditions import LinkConditions
+from wire.seal import Key
 from wire.simulated_link import Fate, SimulatedLink, fates
 
 SERVER: Address = ("192.0.2.1", 4501)
@@ -96,7 +100,14 @@ class Listener:
     """A client core, and the items that its playback thread would have played."""
 
     def __init__(
-        self, number: int, now: float, *, buffer_s: float | None, timeout_s: float, waits: bool
+        self,
+        number: int,
+        now: float,
+        *,
+        buffer_s: float | None,
+        timeout_s: float,
+        waits: bool,
+        seal: ClientSeal | None = None,
     ) -> None:
         self.address = client_address(number)
         self.played: list[Playable] = []
@@ -110,6 +121,7 @@ class Listener:
             waits=waits,
             random=Random(number),
             now=now,
+            seal=seal,
         )
 
     @property
@@ -138,8 +150,12 @@ class Network:
         settings: Settings | None = None,
         programme: Iterator[Segment] | None = None,
         link: Link | LinkConditions | None = None,
+        key: Key | None = None,
     ) -> None:
+        """With a `key` everything is sealed."""
         self.now = 1000.0
+        self.key = key
+        self._salts = itertools.count(1)
         self.link = link or Link()
         self.links = {
             side: SimulatedLink(self._fates(side), type_of) for side in ("server", "client")
@@ -167,18 +183,34 @@ class Network:
             stream_id=0xABC0000 + run,
             secret=bytes([run]) * 32,
             token=lambda: f"{next(tokens):016x}",
+            seal=ServerSeal(self.key, self.draw_salt()) if self.key else None,
         )
+
+    def draw_salt(self) -> bytes:
+        """Bytes that were not drawn yet."""
+        return next(self._salts).to_bytes(SALT_BYTES)
 
     def kill_server(self) -> None:
         """The server is gone without a word."""
         self.server = None
 
     def join(
-        self, *, buffer_s: float | None = 1.0, timeout_s: float = 10.0, waits: bool = False
+        self,
+        *,
+        buffer_s: float | None = 1.0,
+        timeout_s: float = 10.0,
+        waits: bool = False,
+        key: Key | None = None,
     ) -> Listener:
-        """One listener more."""
+        """One listener more, with the server's key or another `key`."""
+        key = key or self.key
         listener = Listener(
-            next(self._numbers), self.now, buffer_s=buffer_s, timeout_s=timeout_s, waits=waits
+            next(self._numbers),
+            self.now,
+            buffer_s=buffer_s,
+            timeout_s=timeout_s,
+            waits=waits,
+            seal=ClientSeal(key, self.draw_salt) if key else None,
         )
         self.listeners.append(listener)
         return listener
@@ -192,7 +224,7 @@ class Network:
         self.sent[side] += 1
         if side == "server":
             self.bytes_to[address] = self.bytes_to.get(address, 0) + len(data)
-        self.bytes_of[data[3]] += len(data)
+        self.bytes_of[data[3] & ~SEALED] += len(data)
         self.links[side].receive_datagram(data, address, self.now)
 
     @property

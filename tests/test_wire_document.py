@@ -137,7 +137,7 @@ def numbers(module: types.ModuleType) -> set[str]:
     return {
         name
         for name, value in vars(module).items()
-        if name.isupper() and name[0] != "_" and isinstance(value, int | float)
+        if name.isupper() and name[0] != "_" and type(value) in (int, float)
     }
 
 

@@ -103,6 +103,7 @@ def encode(block: Sequence[Message], parities: int) -> list[Message]:
             _HEAD.pack(messages, parities, index) + shard,
             first.stream,
             first.media_time_us,
+            track=index,
         )
         for index, shard in enumerate(computed)
     ]
