@@ -35,11 +35,16 @@ class Outbox:
         self._put(type_, self._sequence, datagram, address, name)
         self._sequence += 1
 
-    def answer(self, content: Control, size_bytes: int, address: Address) -> None:
-        """Send to an address that may not be proved: never more than the `size_bytes` it sent."""
+    def answer(self, content: Control, size_bytes: int, address: Address) -> bool:
+        """Send to an address that may not be proved: never more than the `size_bytes` it sent.
+
+        False if it would be more.
+        """
         message = self._numbered(content)
-        if len(message.pack()) <= size_bytes:
+        fits = len(message.pack()) <= size_bytes
+        if fits:
             self.put(message, address)
+        return fits
 
     def put(self, message: Message, address: Address) -> None:
         """Send `message` as it is."""

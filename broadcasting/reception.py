@@ -14,6 +14,7 @@ from typing import Literal
 
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
+from broadcasting.migration import Migration
 from broadcasting.outbox import Outbox
 from broadcasting.parity_control import ParityControl
 from broadcasting.registry import MISSED_REPORTS, Listener, Registry
@@ -129,6 +130,7 @@ class Reception:
         self._catch_up = CatchUp(bucket)
         self._retransmission = Retransmission(stream.history, bucket, statistics)
         self._outbox = Outbox(stream.id)
+        self._migration = Migration(self.registry, self._cookies, self._outbox)
         self._status = StatusWriter()
         self._takes: dict[int, Callable[[Message, int, Address, float], None]] = {
             Type.CONNECT: self._receive_connect,
@@ -221,6 +223,8 @@ class Reception:
             self.dismiss(listener, now, "replaced")
             listener = None
         if listener is None:
+            listener = self._moved(connect, address, now)
+        if listener is None:
             if self.closing or self.registry.is_full:
                 reason = "closing" if self.closing else "full"
                 self._refuse(reason, connect.nonce, size, address)
@@ -235,7 +239,8 @@ class Reception:
         listener = self.registry.at(address)
         self._log_received(message, size, listener.name if listener else address_text(address))
         if listener is None or listener.session != session:
-            self._refuse("session", session, size, address)
+            if not self._migration.challenge(session, size, address, now):
+                self._refuse("session", session, size, address)
             return
         self.registry.heard(listener, now)
         listener.unread = message
@@ -270,6 +275,8 @@ class Reception:
         if listener is not None and listener.session == goodbye.session:
             listener.report, listener.unread = goodbye, None
             self.dismiss(listener, now, "goodbye")
+        elif self._migration.challenge(goodbye.session, size, address, now):
+            return
         # The same words back, so the answer is never longer than the question, and a GOODBYE
         # whose answer was lost can be answered again when nothing is known of it any more. But of
         # no stream, so that an answer which comes to a server is not answered for ever.
@@ -279,11 +286,11 @@ class Reception:
     def _receive_request(self, message: Message, size: int, address: Address, now: float) -> None:
         request = Request.from_message(message)
         listener = self.registry.at(address)
-        if (
-            listener is None
-            or listener.session != request.session
-            or not self._retransmission.may_ask(address, now)
-        ):
+        if listener is None or listener.session != request.session:
+            self._statistics.requests_refused += 1
+            self._migration.challenge(request.session, size, address, now)
+            return
+        if not self._retransmission.may_ask(address, now):
             self._statistics.requests_refused += 1
             return
         ranges = request.ranges()
@@ -339,6 +346,21 @@ class Reception:
                 burst[-1].sequence,
                 address_text(address),
             )
+
+    def _moved(self, connect: Connect, address: Address, now: float) -> Listener | None:
+        """The listener that goes on from `address`, which has proved itself; None if none does."""
+        listener = self._migration.proved(connect, address, now)
+        if listener is None:
+            return None
+        before = listener.address
+        log.info("%s goes on from %s", address_text(before), address_text(address))
+        self.registry.move(listener, address, now)
+        self._catch_up.move(before, address)
+        self._retransmission.move(before, address)
+        if self._control is not None:
+            self._control.move(before, address)
+        self._statistics.moved += 1
+        return listener
 
     def _accept(self, listener: Listener) -> Accept:
         track, fec = self._stream.track, self._settings.fec

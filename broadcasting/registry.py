@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from message import Message, Report
-from wire.address import Address
+from wire.address import Address, address_text
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -36,6 +36,8 @@ class Listener:
     end_acknowledged: bool = False
     unsent: int = 0
     """AUDIO datagrams that the system did not take for it."""
+    came_from: Address | None = None
+    """Where it was before it moved to `address`; None if it did not, or moved back."""
 
 
 LISTENER_BYTES = 2_000
@@ -61,6 +63,7 @@ class Registry:
         self._patience_s = 0.0
         self._patient_until = float("-inf")
         self._listeners: OrderedDict[Address, Listener] = OrderedDict()
+        self._by_session: dict[str, Listener] = {}
         self._addresses: tuple[Address, ...] | None = ()
         self._changes: list[Change] = []
 
@@ -91,19 +94,33 @@ class Registry:
         """The listener at `address`, if one is registered there."""
         return self._listeners.get(address)
 
+    def with_session(self, session: str) -> Listener | None:
+        """The listener that has this session, wherever it is registered."""
+        return self._by_session.get(session)
+
     def add(self, listener: Listener) -> None:
         """Register `listener`; the caller has seen that there is room."""
         assert not self.is_full
         assert listener.address not in self._listeners
         self._listeners[listener.address] = listener
+        self._by_session[listener.session] = listener
         self._addresses = None
         self._changes.append(Change(listener.address, joined=True))
 
     def remove(self, listener: Listener) -> None:
         """Free the slot of `listener` at once."""
         del self._listeners[listener.address]
+        del self._by_session[listener.session]
         self._addresses = None
         self._changes.append(Change(listener.address, joined=False))
+
+    def move(self, listener: Listener, address: Address, now: float) -> None:
+        """`listener` has been heard at `address`, where nobody is registered: there it goes on."""
+        before = listener.address
+        self.remove(listener)
+        listener.came_from = None if listener.came_from == address else before
+        listener.address, listener.name, listener.heard_at = address, address_text(address), now
+        self.add(listener)
 
     @property
     def has_changed(self) -> bool:

@@ -179,7 +179,7 @@ class Listen:
         if self._session.report_is_due(now):
             self._session.report(self._report(Report, now), now)
         if self._repair is not None and self._session.registered:
-            self._ask_for(self._repair.take_due(now))
+            self._ask_for(self._repair.take_due(now), now)
             if self._rebuilder is not None:
                 self._insert(self._rebuilder.sent_before(self._repair.sent_before), now)
         if self.closed:
@@ -388,9 +388,9 @@ class Listen:
             duration_us=audio_duration_us,
         )
 
-    def _ask_for(self, sequences: Sequence[int]) -> None:
+    def _ask_for(self, sequences: Sequence[int], now: float) -> None:
         for text in texts_of(sequences, MAX_RANGES_TEXT):
-            self._session.request(text)
+            self._session.request(text, now)
             self.statistics.requests += 1
             log.info("asked for AUDIO %s", text)
 
