@@ -118,6 +118,7 @@ class Listen:
         self._early: list[Message] = []
         self._ready: list[Playable] = []
         self._stopped = False
+        self._ended = False
 
     @property
     def accept(self) -> Accept | None:
@@ -192,9 +193,9 @@ class Listen:
         playable, self._ready = self._ready, []
         if self._buffer is not None:
             playable += self._buffer.take(now)
-        elif self._stopped:
+        elif self._stopped and not self._ended:
             playable.append(End(None))
-            self._stopped = False
+            self._ended = True
         return playable
 
     def next_playable(self) -> float | None:
@@ -240,7 +241,8 @@ class Listen:
     @property
     def _is_waiting(self) -> bool:
         """Whether there is something to play that is not in the jitter buffer."""
-        return bool(self._ready) or (self._stopped and self._buffer is None)
+        ends = self._stopped and not self._ended
+        return bool(self._ready) or (ends and self._buffer is None)
 
     def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
         content = self._session.receive(message, address, now)
