@@ -2,11 +2,11 @@
 #
 #   PYTHON=python3.12   the Python of .venv (setup and all that need it)
 #   PYTHONS="3.11 3.13" the versions that `make test` takes; all must be there
-#   ARGS="..."          arguments for pytest, the demonstration or the benchmark
+#   ARGS="..."          arguments for pytest, the fuzzer, the demonstration or the benchmark
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup test lint demo bench bench-loss bench-flood clean
+.PHONY: help setup test fuzz lint demo bench bench-loss bench-flood clean
 
 export PYTHON
 
@@ -19,6 +19,10 @@ setup: ## install what the two programs need: system packages, and .venv
 test: ## set up and run the tests, on each Python of 3.11, 3.12 and 3.13 that is here, side by side
 	@pythons=$$(tools/setup.sh test $(PYTHONS)); set -- $$pythons; \
 	exec "$$1" tools/test.py "$$@" -- $(ARGS)
+
+fuzz: ## make up datagrams for a minute, and see that nothing breaks
+	@tools/setup.sh fuzz >/dev/null
+	@.venv/bin/python -m fuzz $(ARGS)
 
 lint: ## check style, format and types
 	@tools/setup.sh lint >/dev/null

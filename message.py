@@ -261,6 +261,8 @@ class Connect(Control):
     TYPE: ClassVar = Type.CONNECT
     nonce: Token
     cookie: Token = ""
+    session: Token = ""
+    """The last one, to go on with it from an address that the server does not know it at."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -269,6 +271,7 @@ class Challenge(Control):
 
     TYPE: ClassVar = Type.CHALLENGE
     nonce: Token
+    """Of the CONNECT; or the session of a message that came from an address not its own."""
     cookie: Token
 
 

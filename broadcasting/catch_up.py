@@ -67,6 +67,13 @@ class CatchUp:
                 self._queue.remove(waiting)
                 return
 
+    def move(self, before: Address, address: Address) -> None:
+        """Who was at `before` is at `address` now: what is queued goes there."""
+        for place, waiting in enumerate(self._queue):
+            if waiting[0] == before:
+                self._queue[place] = (address, waiting[1])
+                return
+
     def next_due(self) -> float | None:
         """When `take` has something again; None if nothing is queued."""
         if not self._queue:

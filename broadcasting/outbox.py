@@ -56,15 +56,17 @@ class Outbox:
         mark: int = 0,
         *,
         openly: bool = False,
-    ) -> None:
+    ) -> bool:
         """Send to an address that may not be proved: never more than the `size_bytes` it sent.
+
+        False if it would be more.
 
         `mark` is that of the CONNECT, if it was of another version. `openly`: not sealed in any
         case, for who cannot open it.
         """
         message = self._numbered(content, mark)
         datagram = message.pack() if openly else self._packed_answer(message)
-        self._put_answer(message, datagram, size_bytes, address, now)
+        return self._put_answer(message, datagram, size_bytes, address, now)
 
     def echo(self, message: Message, size_bytes: int, address: Address, now: float) -> None:
         """Send `message` back, of no stream; the same bound holds."""
@@ -92,13 +94,14 @@ class Outbox:
 
     def _put_answer(
         self, message: Message, datagram: bytes, size_bytes: int, address: Address, now: float
-    ) -> None:
+    ) -> bool:
         if len(datagram) > size_bytes:
-            return
+            return False
         self._datagrams.append((datagram, address))
         name, size = TYPE_NAMES[message.type], len(datagram)
         text = address_text(address)
         self._unproved_log.write(now, logging.INFO, _SENT, name, message.sequence, size, text)
+        return True
 
     def _put_message(self, message: Message, datagram: bytes, address: Address) -> None:
         self._put(message.type, message.sequence, datagram, address, address_text(address))

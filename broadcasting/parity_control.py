@@ -81,6 +81,11 @@ class ParityControl:
         """The listener at `address` has left."""
         self._losses.pop(address, None)
 
+    def move(self, before: Address, address: Address) -> None:
+        """The listener at `before` is at `address` now."""
+        if before in self._losses:
+            self._losses[address] = self._losses.pop(before)
+
     def decide(self, now: float) -> int:
         """`parities`, decided anew if it is time to."""
         if self._due is None or now >= self._due:

@@ -18,6 +18,7 @@ from broadcasting.brief_log import BriefLog
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.gate import Gate
+from broadcasting.migration import Migration
 from broadcasting.outbox import Outbox
 from broadcasting.parity_control import ParityControl
 from broadcasting.registry import MISSED_REPORTS, Listener, Registry
@@ -148,6 +149,7 @@ class Reception:
         self._retransmission = Retransmission(stream.history, bucket, statistics)
         self._seal = seal
         self._outbox = Outbox(stream.id, self._unproved_log, seal)
+        self._migration = Migration(self.registry, self._cookies, self._outbox)
         self._status = StatusWriter()
         self._type_bits = 0xFF if seal is None else ~SEALED
         """Of a type: with a key all is sealed, so that it says nothing more."""
@@ -284,8 +286,17 @@ class Reception:
             # The same port, another run of the client: the old one cannot be there any more.
             self.dismiss(listener, now, "replaced")
             listener = None
+        if listener is None:
+            elsewhere = self._migration.listener_of(connect)
+            if elsewhere is not None:
+                if not self._migration.may_move(elsewhere, address, now):
+                    # It is heard where it is: who says the same from here is passed over.
+                    self._log_unproved(message, size, address, now)
+                    return
+                self._move(elsewhere, address, now)
+                listener = elsewhere
         if self._seal is not None:
-            self._seal.proved(address, message, now)
+            self._prove_sealed(message, address, now)
         if listener is not None:
             self._log_received(message, size, listener.name)
             self.registry.heard(listener, now)
@@ -310,7 +321,8 @@ class Reception:
         listener = self.registry.at(address)
         if listener is None or listener.session != session:
             self._log_unproved(message, size, address, now)
-            self._refuse("session", session, size, address, now)
+            if not self._migration.challenge(session, size, address, now):
+                self._refuse("session", session, size, address, now)
             return
         self._log_received(message, size, listener.name)
         self.registry.heard(listener, now)
@@ -350,6 +362,8 @@ class Reception:
             self.dismiss(listener, now, "goodbye")
         else:
             self._log_unproved(message, size, address, now)
+            if self._migration.challenge(goodbye.session, size, address, now):
+                return
         # The same words back, so the answer is never longer than the question, and a GOODBYE
         # whose answer was lost can be answered again when nothing is known of it any more. But of
         # no stream, so that an answer which comes to a server is not answered for ever.
@@ -359,11 +373,11 @@ class Reception:
     def _receive_request(self, message: Message, size: int, address: Address, now: float) -> None:
         request = Request.from_message(message)
         listener = self.registry.at(address)
-        if (
-            listener is None
-            or listener.session != request.session
-            or not self._retransmission.may_ask(address, now)
-        ):
+        if listener is None or listener.session != request.session:
+            self._statistics.requests_refused += 1
+            self._migration.challenge(request.session, size, address, now)
+            return
+        if not self._retransmission.may_ask(address, now):
             self._statistics.requests_refused += 1
             return
         ranges = request.ranges()
@@ -427,6 +441,26 @@ class Reception:
                 burst[-1].sequence,
                 address_text(address),
             )
+
+    def _prove_sealed(self, message: Message, address: Address, now: float) -> None:
+        """CONNECT `message` has the cookie of `address`: what is said there is sealed for it."""
+        assert self._seal is not None
+        before = self._seal.proved(address, message, now)
+        left = None if before is None else self.registry.at(before)
+        if left is not None:
+            # It moved before it knew its session, so that nothing but its salt tells.
+            self.dismiss(left, now, "replaced")
+
+    def _move(self, listener: Listener, address: Address, now: float) -> None:
+        """`listener` goes on from `address`, which has proved itself."""
+        before = listener.address
+        log.info("%s goes on from %s", address_text(before), address_text(address))
+        self.registry.move(listener, address, now)
+        self._catch_up.move(before, address)
+        self._retransmission.move(before, address)
+        if self._control is not None:
+            self._control.move(before, address)
+        self._statistics.moved += 1
 
     def _accept(self, listener: Listener) -> Accept:
         track, fec = self._stream.track, self._settings.fec

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from broadcasting.pace import IDLE
 from message import Message, Report, session_first
-from wire.address import Address, network_of
+from wire.address import Address, address_text, network_of
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -44,6 +44,8 @@ class Listener:
     end_acknowledged: bool = False
     unsent: int = 0
     """AUDIO datagrams that the system did not take for it."""
+    came_from: Address | None = None
+    """Where it was before it moved to `address`; None if it did not, or moved back."""
 
     def __post_init__(self) -> None:
         self.proof = session_first(self.session)
@@ -77,6 +79,7 @@ class Registry:
         self._patient_until = float("-inf")
         self._listeners: OrderedDict[Address, Listener] = OrderedDict()
         self._in_network: Counter[str] = Counter()
+        self._by_session: dict[str, Listener] = {}
         self._addresses: tuple[Address, ...] | None = ()
         self._changes: list[Change] = []
 
@@ -111,6 +114,10 @@ class Registry:
         """The listener at `address`, if one is registered there."""
         return self._listeners.get(address)
 
+    def with_session(self, session: str) -> Listener | None:
+        """The listener that has this session, wherever it is registered."""
+        return self._by_session.get(session)
+
     def add(self, listener: Listener) -> None:
         """Register `listener`; the caller has seen that there is room."""
         assert not self.is_full
@@ -118,6 +125,7 @@ class Registry:
         assert listener.address not in self._listeners
         self._listeners[listener.address] = listener
         self._in_network[network_of(listener.address)] += 1
+        self._by_session[listener.session] = listener
         self._addresses = None
         self._changes.append(Change(listener.address, joined=True))
 
@@ -128,8 +136,22 @@ class Registry:
         self._in_network[network] -= 1
         if not self._in_network[network]:
             del self._in_network[network]
+        del self._by_session[listener.session]
         self._addresses = None
         self._changes.append(Change(listener.address, joined=False))
+
+    def has_room(self, listener: Listener, address: Address) -> bool:
+        """Whether `listener` may have its slot at `address` instead of where it is."""
+        same = network_of(address) == network_of(listener.address)
+        return same or not self.is_crowded(address)
+
+    def move(self, listener: Listener, address: Address, now: float) -> None:
+        """`listener` has been heard at `address`, where nobody is registered: there it goes on."""
+        before = listener.address
+        self.remove(listener)
+        listener.came_from = None if listener.came_from == address else before
+        listener.address, listener.name, listener.heard_at = address, address_text(address), now
+        self.add(listener)
 
     @property
     def has_changed(self) -> bool:

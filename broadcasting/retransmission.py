@@ -127,6 +127,11 @@ class Retransmission:
         """`address` has left."""
         self._accounts.pop(address, None)
 
+    def move(self, before: Address, address: Address) -> None:
+        """Who was at `before` is at `address` now, with the same account."""
+        if before in self._accounts:
+            self._accounts[address] = self._accounts.pop(before)
+
     def _kept(self, missing: Iterable[range]) -> Iterator[int]:
         """The sequences of `missing` that are in the history: so few, however many are named."""
         kept = self._history.sequences

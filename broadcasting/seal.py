@@ -81,17 +81,22 @@ class ServerSeal:
         self._asker = salt
         return message
 
-    def proved(self, address: Address, message: Message, now: float) -> None:
-        """CONNECT `message`, which was unpacked last, has a cookie that is good at `address`."""
+    def proved(self, address: Address, message: Message, now: float) -> Address | None:
+        """CONNECT `message`, which was unpacked last, has a cookie that is good at `address`.
+
+        Returns where the same client was before, if that was elsewhere.
+        """
         peer = self._peers.get(self._asker)
         if peer is None:
             peer = self._peers[self._asker] = _Peer(self._asker, address, ReplayWindow())
         peer.window.add(message.sequence)
-        if self._at.get(peer.address) is peer:
-            del self._at[peer.address]
+        before = peer.address if self._at.get(peer.address) is peer else None
+        if before is not None:
+            del self._at[before]
         self.left(address, now)
         peer.address = address
         self._at[address] = peer
+        return None if before == address else before
 
     def left(self, address: Address, now: float) -> None:
         """Who was at `address` is not registered (any more)."""

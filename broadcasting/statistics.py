@@ -93,6 +93,8 @@ class ServerStatistics:
     """CONNECTs that were answered with a CHALLENGE."""
     accepted: int = 0
     """Registrations."""
+    moved: int = 0
+    """Listeners that went on from another address or port: the same registration."""
     rejected: Counter[str] = dataclasses.field(default_factory=Counter)
     """REJECTs by reason."""
     expired: int = 0

@@ -299,7 +299,8 @@ class JitterBuffer:
     def buffered_s(self, now: float) -> float:
         """How long what has come, handed to the output or not, still lasts."""
         if self._timeline is None or not self._strict:
-            return (self._highest_end_us - self._next_time_us) / 1e6 / self._speed
+            # What was given up may have seemed to last longer than it did.
+            return max(0, self._highest_end_us - self._next_time_us) / 1e6 / self._speed
         return max(0.0, self._deadline(self._highest_end_us) + self._lead_s - now)
 
     def position_us(self, now: float) -> int:

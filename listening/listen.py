@@ -141,6 +141,7 @@ class Listen:
         self._early: list[Message] = []
         self._ready: list[Playable] = []
         self._stopped = False
+        self._ended = False
 
     @property
     def accept(self) -> Accept | None:
@@ -206,7 +207,7 @@ class Listen:
         if self._session.report_is_due(now):
             self._session.report(self._report(Report, now), now)
         if self._repair is not None and self._session.registered:
-            self._ask_for(self._repair.take_due(now))
+            self._ask_for(self._repair.take_due(now), now)
             if self._rebuilder is not None:
                 self._insert(self._rebuilder.sent_before(self._repair.sent_before), now)
         if self.closed:
@@ -219,9 +220,9 @@ class Listen:
         playable, self._ready = self._ready, []
         if self._buffer is not None:
             playable += self._buffer.take(now)
-        elif self._stopped:
+        elif self._stopped and not self._ended:
             playable.append(End(None))
-            self._stopped = False
+            self._ended = True
         return playable
 
     def next_playable(self) -> float | None:
@@ -267,7 +268,8 @@ class Listen:
     @property
     def _is_waiting(self) -> bool:
         """Whether there is something to play that is not in the jitter buffer."""
-        return bool(self._ready) or (self._stopped and self._buffer is None)
+        ends = self._stopped and not self._ended
+        return bool(self._ready) or (ends and self._buffer is None)
 
     def _take_forged(self, message: Message, now: float) -> None:
         """What is not sealed with our key: nothing but a hint that the server may have another."""
@@ -425,9 +427,9 @@ class Listen:
             duration_us=audio_duration_us,
         )
 
-    def _ask_for(self, sequences: Sequence[int]) -> None:
+    def _ask_for(self, sequences: Sequence[int], now: float) -> None:
         for text in texts_of(sequences, MAX_RANGES_TEXT):
-            self._session.request(text)
+            self._session.request(text, now)
             self.statistics.requests += 1
             log.info("asked for AUDIO %s", text)
 

@@ -63,6 +63,10 @@ REPORT_AGAIN_S = 0.25
 """A REPORT that was not answered is sent again after this, if the server has few listeners: on a
 path that loses in bursts, five chances are not many."""
 
+PROBE_S = 0.5
+"""In a silence of the server a REQUEST is followed by a REPORT, so often: a NAT may have given us
+another address, and a REPORT is long enough to be answered with the question whether it is us."""
+
 VERSION_PATIENCE_S = 1.0
 """How long a true answer may follow one in another version, from another of the server's addresses,
 or one that is not sealed where it should be: several CONNECTs."""
@@ -292,11 +296,13 @@ class Session:
         """Whether the server, as far as we know, has us among its listeners."""
         return self.state in (State.LISTENING, State.ENDING)
 
-    def request(self, missing: str) -> None:
+    def request(self, missing: str, now: float) -> None:
         """Ask for these ranges of sequences."""
         assert self.server is not None
         assert self.accept is not None
         self._send(Request(session=self.accept.session, missing=missing), self.server)
+        if now - max(self._heard_at, self._reported_at) >= PROBE_S:
+            self._act_at = now
 
     def leave(self, goodbye: Goodbye, now: float) -> None:
         """Say goodbye, with the final figures, until it is answered."""
@@ -349,15 +355,18 @@ class Session:
         )
 
     def _connect(self, now: float) -> None:
-        address = self._addresses[self._attempts % len(self._addresses)]
-        connect = Connect(nonce=self._nonce, cookie=self._cookie or "")
-        self._send(connect, address, CONNECT_BYTES, self._mark)
+        self._send_connect(self._addresses[self._attempts % len(self._addresses)], self._cookie)
         self._attempts += 1
         self._connects.append(now)
         self._act_at = now + self._pause_s * self._random.uniform(
             1 - PAUSE_JITTER, 1 + PAUSE_JITTER
         )
         self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * PAUSE_GROWTH)
+
+    def _send_connect(self, address: Address, cookie: str | None) -> None:
+        session = self.accept.session if self.accept else ""
+        connect = Connect(nonce=self._nonce, cookie=cookie or "", session=session)
+        self._send(connect, address, CONNECT_BYTES, self._mark)
 
     def _reconnect(self, event: Event, now: float) -> None:
         if self._move(event):
@@ -370,6 +379,11 @@ class Session:
             self._give_up_at = now + self._patience_s
 
     def _challenged(self, challenge: Challenge, address: Address, now: float) -> Challenge | None:
+        if self.server is not None and self._has_session(challenge.nonce):
+            # We are seen at another address than before, or somebody else has our session. This
+            # is no sign that the server still serves us: it does not count as heard.
+            self._send_connect(self.server, challenge.cookie)
+            return challenge
         if self.state is not State.CONNECTING or challenge.nonce != self._nonce:
             return None
         # Only the first is answered at once, what follows is left to the pauses: no ping-pong
@@ -388,6 +402,11 @@ class Session:
             self._measure_handshake(now)
             self._connect(now)
         return challenge
+
+    def _has_session(self, session: str) -> bool:
+        """Whether this is the session that is still going on."""
+        going_on = self.registered or self.state is State.LEAVING
+        return going_on and self.accept is not None and session == self.accept.session
 
     def _accepted(self, accept: Accept, stream: int, address: Address, now: float) -> Accept | None:
         if accept.nonce != self._nonce or not self._move(Event.ACCEPTED):

@@ -144,7 +144,12 @@ class Golden(NamedTuple):
 
 
 GOLDEN = [
-    Golden(1, Connect, {"nonce": "n", "cookie": "c"}, b'{"nonce":"n","cookie":"c"}'),
+    Golden(
+        1,
+        Connect,
+        {"nonce": "n", "cookie": "c", "session": "s"},
+        b'{"nonce":"n","cookie":"c","session":"s"}',
+    ),
     Golden(2, Challenge, {"nonce": "n", "cookie": "c"}, b'{"nonce":"n","cookie":"c"}'),
     Golden(3, Accept, ACCEPT_FIELDS, ACCEPT_DATA),
     Golden(4, Reject, {"reason": "full", "echo": "n"}, b'{"reason":"full","echo":"n"}'),
@@ -161,7 +166,7 @@ GOLDEN = [
 ]
 
 DEFAULTS: dict[type[Control], dict[str, object]] = {
-    Connect: {"cookie": ""},
+    Connect: {"cookie": "", "session": ""},
     Accept: {"interval_s": 0.0, "block": 0, "parity": 0},
     Reject: {"echo": ""},
     Report: {

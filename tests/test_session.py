@@ -18,6 +18,7 @@ from listening.session import (
     MOST_REPORT_S,
     PAUSE_GROWTH,
     PAUSE_JITTER,
+    PROBE_S,
     REFUSALS,
     REPORT_EARLY_S,
     REPORT_S,
@@ -456,11 +457,46 @@ def test_where_listeners_are_many_a_report_is_not_sent_again() -> None:
 
 def test_a_request_goes_to_the_server_with_the_session() -> None:
     client = listening()
-    client.session.request("17-19,25")
+    client.session.request("17-19,25", client.now)
     client.wait(0)
     ((message, address),) = [(m, to) for _, m, _, to in client.sent if m.type == Type.REQUEST]
     sent = Request.from_message(message)
     assert (sent.session, sent.missing, address) == (ID, "17-19,25", SERVER)
+
+
+def test_a_request_in_a_silence_takes_a_report_along_and_seldom() -> None:
+    client = listening()
+    client.take(dataclasses.replace(status(client), report_s=60.0))
+    client.wait(PROBE_S / 2)
+    client.sent.clear()
+    for _ in range(21):
+        client.session.request("17", client.now)
+        client.wait(PROBE_S / 10)
+    reported = client.times(Report)
+    assert reported == pytest.approx([PROBE_S, 2 * PROBE_S], abs=PROBE_S / 4)
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_session_that_goes_on_proves_its_address_when_asked_and_else_changes_nothing(
+    state: State,
+) -> None:
+    client = IN_STATE[state]()
+    client.sent.clear()
+    client.take(Challenge(nonce=ID, cookie="cookie"))
+    assert client.state() is state
+    proof = Connect(nonce=NONCE, cookie="cookie", session=ID)
+    wanted = [] if state in (State.CONNECTING, State.CLOSED) else [(proof, CONNECT_BYTES, SERVER)]
+    sent = [(Connect.from_message(m), size, to) for _, m, size, to in client.sent]
+    assert sent == wanted
+
+
+def test_to_be_asked_for_proof_is_not_to_be_served() -> None:
+    client = listening()
+    for _ in range(10):
+        client.wait(TIMEOUT_S / 10 - 0.01)
+        client.take(Challenge(nonce=ID, cookie="cookie"))
+    client.wait(0.2)
+    assert client.state() is State.CONNECTING
 
 
 def test_a_short_time_out_brings_several_reports_within_it() -> None:
@@ -495,7 +531,7 @@ def test_silence_for_as_long_as_the_server_allows_leads_to_connecting_anew() -> 
     first, second, *_ = client.times(Connect)
     assert first == pytest.approx(5 + 0.3 + TIMEOUT_S)
     assert second - first == pytest.approx(FIRST_PAUSE_S, rel=PAUSE_JITTER)
-    assert Connect.from_message(client.sent[-1][1]) == Connect(nonce=NONCE)
+    assert Connect.from_message(client.sent[-1][1]) == Connect(nonce=NONCE, session=ID)
 
 
 @pytest.mark.parametrize(
@@ -543,7 +579,7 @@ def test_an_unknown_session_connects_anew_at_once_and_without_the_old_cookie() -
     assert client.state() is State.CONNECTING
     client.wait(0)
     assert client.times(Connect)[-1] == 2
-    assert Connect.from_message(client.sent[-1][1]) == Connect(nonce=NONCE)
+    assert Connect.from_message(client.sent[-1][1]) == Connect(nonce=NONCE, session=ID)
     client.take(Challenge(nonce=NONCE, cookie="old"))
     assert Connect.from_message(client.sent[-1][1]).cookie == "old"
     client.take(accept(), stream=STREAM + 1)

@@ -4,6 +4,7 @@
 #
 #   tools/setup.sh run                  .venv, with requirements.txt
 #   tools/setup.sh lint                 .venv, with requirements-dev.txt too
+#   tools/setup.sh fuzz                 .venv, with requirements-fuzz.txt
 #   tools/setup.sh bench                .venv, with requirements-bench.txt, and where root asks, a
 #                                       network for the kernel to lose datagrams on
 #   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, a sound server that the
@@ -153,6 +154,7 @@ packages=()
 case $goal in
 run) ;;
 lint) files+=(requirements-dev.txt) ;;
+fuzz) files+=(requirements-fuzz.txt) ;;
 bench)
     files+=(requirements-bench.txt)
     ((EUID != 0)) || packages+=("${network_packages[@]}")
@@ -162,7 +164,7 @@ test)
     packages+=("${sound_packages[@]}")
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
-*) die "usage: tools/setup.sh run | lint | bench | test [VERSION ...]" ;;
+*) die "usage: tools/setup.sh run | lint | fuzz | bench | test [VERSION ...]" ;;
 esac
 for version in "${versions[@]}"; do
     is_supported "$version" || die "Python $version is not supported: choose from ${supported[*]}"
