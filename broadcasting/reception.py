@@ -281,20 +281,13 @@ class Reception:
             cookie = self._cookies.make(address, now)
             self._outbox.answer(Challenge(nonce=connect.nonce, cookie=cookie), size, address, now)
             return
-        listener = self.registry.at(address)
-        if listener is not None and listener.nonce != connect.nonce:
-            # The same port, another run of the client: the old one cannot be there any more.
-            self.dismiss(listener, now, "replaced")
-            listener = None
-        if listener is None:
-            elsewhere = self._migration.listener_of(connect)
-            if elsewhere is not None:
-                if not self._migration.may_move(elsewhere, address, now):
-                    # It is heard where it is: who says the same from here is passed over.
-                    self._log_unproved(message, size, address, now)
-                    return
-                self._move(elsewhere, address, now)
-                listener = elsewhere
+        listener = self._sender_of(connect, address, now)
+        if listener is not None and listener.address != address:
+            if not self._migration.may_move(listener, address, now):
+                # It is heard where it is: who says the same from here is passed over.
+                self._log_unproved(message, size, address, now)
+                return
+            self._move(listener, address, now)
         if self._seal is not None:
             self._prove_sealed(message, address, now)
         if listener is not None:
@@ -309,6 +302,16 @@ class Reception:
         else:
             self._log_received(message, size, address_text(address))
             self._admit(connect, address, now)
+
+    def _sender_of(self, connect: Connect, address: Address, now: float) -> Listener | None:
+        """Which listener says `connect` at `address`, wherever it is registered."""
+        listener = self.registry.at(address)
+        if listener is not None and listener.nonce == connect.nonce:
+            return listener
+        if listener is not None:
+            # The same port, another run of the client: the old one cannot be there any more.
+            self.dismiss(listener, now, "replaced")
+        return self._migration.listener_of(connect)
 
     def _receive_sealed_connect(
         self, message: Message, size: int, address: Address, now: float

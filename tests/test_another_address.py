@@ -35,12 +35,16 @@ from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
 from tests.test_broadcast import HERE, THERE, Server, datagram, goodbye, only, report
 from tests.zoo import reference_pcm
 from wire.address import Address
+from wire.seal import KEY_BYTES, Key
 
 NEW = client_address(7_777)
 OTHER_HOST: Address = ("203.0.113.7", 4000)
 IPV6: Address = ("2001:db8::7", 4000, 0, 0)
 
 WITHIN_S = 3.0
+
+KEY = Key(bytes(KEY_BYTES))
+KEYS = pytest.mark.parametrize("key", [None, KEY], ids=["open", "sealed"])
 
 # The server alone.
 
@@ -220,8 +224,11 @@ def finish(network: Network, listener: Listener) -> None:
 
 @pytest.mark.parametrize("address", [NEW, OTHER_HOST], ids=["port", "address"])
 @pytest.mark.parametrize("delay_s", [0.0005, 0.025, 0.075], ids=["near", "far", "very far"])
-def test_a_change_is_repaired_before_it_is_heard(address: Address, delay_s: float) -> None:
-    network = Network(Settings(max_clients=1), segments(150), Link(delay_s=delay_s))
+@KEYS
+def test_a_change_is_repaired_before_it_is_heard(
+    key: Key | None, delay_s: float, address: Address
+) -> None:
+    network = Network(Settings(max_clients=1), segments(150), Link(delay_s=delay_s), key)
     listener = network.join()
     rebind(network, listener, address)
     changed_at = network.now
@@ -238,9 +245,12 @@ def test_a_change_is_repaired_before_it_is_heard(address: Address, delay_s: floa
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_over_a_network_that_loses_it_goes_on_within_three_seconds(seed: int) -> None:
+@KEYS
+def test_over_a_network_that_loses_it_goes_on_within_three_seconds(
+    key: Key | None, seed: int
+) -> None:
     link = Link(delay_s=0.025, drop=random_loss(0.2, seed))
-    network = Network(Settings(), segments(200), link)
+    network = Network(Settings(), segments(200), link, key)
     listener = network.join()
     changes = Random(seed)
     for number in range(2):
@@ -253,6 +263,18 @@ def test_over_a_network_that_loses_it_goes_on_within_three_seconds(seed: int) ->
     count, sent = listener.core.statistics, network.server.statistics
     assert (count.expected, count.reconnections) == (200, 0)
     assert (sent.accepted, sent.moved) == (1, 2)
+
+
+def test_who_moves_before_it_knows_its_session_leaves_nobody_behind() -> None:
+    network = Network(Settings(max_clients=2), segments(50), key=KEY)
+    listener = network.join()
+    # ACCEPT goes to where it is no more.
+    network.run(1, until=lambda: network.server is not None and bool(network.server.addresses))
+    listener.address = NEW
+    network.run(WITHIN_S, until=lambda: heard_on(network, listener))
+    finish(network, listener)
+    assert network.server is not None
+    assert [one.how for one in network.server.departed] == ["replaced", "goodbye"]
 
 
 def test_with_so_many_listeners_that_reports_are_seldom_it_is_noticed_as_soon() -> None:
