@@ -157,7 +157,15 @@ def out_of_reach(folder: Path) -> Iterator[OutOfReach]:
 def test_a_crowd_finds_a_killed_server_again_and_half_of_it_survives_the_other(
     tmp_path: Path,
 ) -> None:
-    options = (SAMPLE, "--wait-for", CROWD, "--timeout", TIMEOUT_S)
+    options = (
+        SAMPLE,
+        "--wait-for",
+        CROWD,
+        "--max-clients-per-address",
+        CROWD,
+        "--timeout",
+        TIMEOUT_S,
+    )
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(server(tmp_path, *options))
         outputs = ["heard.mp3"] * COPIES + ["null"] * (CROWD - COPIES)
