@@ -71,11 +71,16 @@ class Server:
         self._feed()
 
     def say(self, said: Control | Message | bytes, address: Address = HERE) -> list[Message]:
-        """A datagram comes from `address`; what is answered, all of it to there."""
+        """A datagram comes from `address`; what is answered to there.
+
+        Nothing goes elsewhere, but for the question whether a listener is still where it was.
+        """
+        before = set(self.addresses())
         self.core.receive_datagram(datagram(said), address, self.now)
-        answers = self.core.datagrams_to_send(self.now)
-        assert {to for _, to in answers} <= {address}
-        return [Message.unpack(data) for data, _ in answers]
+        answers = [(Message.unpack(d), to) for d, to in self.core.datagrams_to_send(self.now)]
+        elsewhere = [(message.type, to) for message, to in answers if to != address]
+        assert all(kind == Type.CHALLENGE and to in before for kind, to in elsewhere)
+        return [message for message, to in answers if to == address]
 
     def addresses(self) -> tuple[Address, ...]:
         return self.core.addresses
