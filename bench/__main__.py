@@ -2,6 +2,7 @@
 
     python -m bench                         everything, in less than ten minutes
     python -m bench first-sound pacing      only that
+    python -m bench soak                    an hour of coming and going, in a minute and a half
     python -m bench --json result.json      and for scripts
 
 On a machine that does nothing else: the numbers are of the machine and its other work, too.
@@ -30,6 +31,7 @@ from bench import (
     peers,
     sealing,
     server_cpu,
+    soak,
     table,
 )
 from bench.processes import Failed
@@ -48,6 +50,9 @@ FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "peers": peers.measure,
 }
 """What takes least time comes first."""
+
+ON_REQUEST: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {"soak": soak.measure}
+"""Only if it is named: it takes more than a minute."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +95,7 @@ def _results(names: Sequence[str], effort: Effort) -> list[table.Result]:
         workshop = Workshop(Path(folder), effort, stack)
         for name in names:
             try:
-                for result in FAMILIES[name](workshop):
+                for result in (FAMILIES | ON_REQUEST)[name](workshop):
                     results.append(result)
                     print(f"  {table.line(result)}", flush=True)
             except Failed as error:
@@ -100,8 +105,9 @@ def _results(names: Sequence[str], effort: Effort) -> list[table.Result]:
 
 
 def _family(name: str) -> str:
-    if name not in FAMILIES:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(FAMILIES)}")
+    if name not in FAMILIES | ON_REQUEST:
+        known = ", ".join(FAMILIES | ON_REQUEST)
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {known}")
     return name
 
 
@@ -114,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="NAME",
         type=_family,
-        help=f"what to measure: {', '.join(FAMILIES)} (default: all)",
+        help=f"what to measure: {', '.join(FAMILIES)} (default: all of these),"
+        f" {', '.join(ON_REQUEST)}",
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results as JSON")
     parser.add_argument(

@@ -70,6 +70,7 @@ class Listeners:
             self._all[listener.socket.fileno()] = listener
             self._poll.register(listener.socket, select.POLLIN)
         self._leaving = threading.Event()
+        self._says_goodbye = True
         self._thread = threading.Thread(target=self._serve, name="listeners")
 
     def __enter__(self) -> Self:
@@ -92,6 +93,10 @@ class Listeners:
         self._thread.join()
         for listener in self._all.values():
             listener.socket.close()
+
+    def vanish(self) -> None:
+        """At the end of the block they will be gone without a word."""
+        self._says_goodbye = False
 
     @property
     def received(self) -> int:
@@ -117,7 +122,8 @@ class Listeners:
             for descriptor, _ in self._wait(now):
                 self._all[descriptor].receive()
         for one in self._all.values():
-            one.leave()
+            if self._says_goodbye:
+                one.leave()
 
     def _wait(self, now: float) -> list[tuple[int, int]]:
         """Which of them have something, after a while."""

@@ -132,6 +132,10 @@ class Program:
         """Resident memory at its highest."""
         return self._status("VmHWM")
 
+    def descriptors(self) -> int:
+        """Open files and sockets now."""
+        return sum(1 for _ in Path(f"/proc/{self._process.pid}/fd").iterdir())
+
     def stop(self) -> dict[str, Any]:
         """Interrupt it as with Ctrl-C; its final statistics."""
         self._process.send_signal(signal.SIGINT)
