@@ -7,6 +7,7 @@ little that ten of them, and the server, fit on one core. A thread of its own se
 from __future__ import annotations
 
 import dataclasses
+import random
 import secrets
 import select
 import socket
@@ -26,6 +27,7 @@ from message import (
     Goodbye,
     Message,
     Report,
+    Status,
     Type,
 )
 
@@ -147,6 +149,7 @@ class _Listener:
         self.ended = False
         self.act_at = 0.0
         self.report_offset_s = 0.0
+        self._report_s = REPORT_S
         self._nonce = secrets.token_hex(8)
         self._cookie = ""
         self._arrivals = arrivals
@@ -159,7 +162,10 @@ class _Listener:
             self.act_at = now + AGAIN_S
         else:
             self._send(self._report(Report, now))
-            self.act_at = now + REPORT_S
+            pause_s = self._report_s
+            if pause_s > REPORT_S:
+                pause_s *= random.uniform(0.5, 1.0)
+            self.act_at = now + pause_s
 
     def leave(self) -> None:
         """Say goodbye, once."""
@@ -199,6 +205,8 @@ class _Listener:
             if self._arrivals is not None:
                 self._arrivals.speed = accept.speed
                 self._arrivals.live_time_us = accept.live_time_us
+        elif message.type == Type.STATUS:
+            self._report_s = max(REPORT_S, Status.from_message(message).report_s)
         elif message.type == Type.END and not self.ended:
             self.ended = True
             self.act(now)

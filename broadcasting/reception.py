@@ -60,12 +60,12 @@ if TYPE_CHECKING:
     from broadcasting.seal import ServerSeal
 
 REPORT_S = 1.0
-REPORT_SPACING_S = 0.05
+REPORT_SPACING_S = 0.2
 MOST_REPORT_S = 60.0
 """From one REPORT of a listener to its next: a second, or longer, so that those of all listeners
-come so far apart, but never longer than this. One costs 0.1 ms with its answer: so they take about
-as much as the audio of a hundred listeners, and with ten thousand a twentieth of all. Bandwidth
-would allow far more (the 5 % of RFC 3550, section 6.2)."""
+come so far apart, but never longer than this. One costs 0.2 ms with its answer, as much as the
+audio of five listeners in a second: more often than five times a second it is worth that only where
+--timeout asks for it. Bandwidth would allow far more (the 5 % of RFC 3550, section 6.2)."""
 
 PUNCTUAL_LISTENERS = 128
 """Up to so many report often enough for --timeout; of more a silent one is noticed later."""
