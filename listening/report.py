@@ -56,6 +56,7 @@ def as_json(
         "intact_s": round(count.intact_s, 6),
         "repaired_s": round(count.repaired_s, 6),
         "concealed_s": round(count.concealed_s, 6),
+        "paused_s": round(count.paused_s, 6),
         "first_sound_s": None if count.first_sound_s is None else round(count.first_sound_s, 4),
         "jitter_ms": milliseconds(count.jitter_s),
         "rtt_ms": milliseconds(count.rtt_s),

@@ -56,6 +56,9 @@ class Statistics:
     """Audio played that was retransmitted or rebuilt, in seconds."""
     concealed_s: float = 0.0
     """Audio that was missing or damaged, replaced by echo, silence and fades, in seconds."""
+    paused_s: float = 0.0
+    """Seconds of those three, intact, repaired and concealed, that were silence because the
+    listener had paused: the programme went on."""
     requests: int = 0
     """REQUESTs that were sent; many messages share one."""
     requested: int = 0

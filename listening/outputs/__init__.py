@@ -62,6 +62,16 @@ class Output(Protocol):
     def underruns(self) -> int:
         """How often the output needed audio that had not been written yet."""
 
+    @property
+    def changeable_frames(self) -> int:
+        """How much of the end of what was flushed is far from being heard. Files have none."""
+
+    def take_back(self, most_frames: int) -> int:
+        """Forget so much of the end of what was flushed, as far as it is changeable; how much.
+
+        What is written next stands in its place.
+        """
+
     def prepare(self) -> None:
         """Do what takes time and needs no format: imports, a look at the device or the path.
 

@@ -37,6 +37,7 @@ class _Mp3Output:
     waits = True
     any_speed = True
     underruns = 0
+    changeable_frames = 0
 
     def prepare(self) -> None:
         """Nothing to do."""
@@ -48,6 +49,10 @@ class _Mp3Output:
     def write(self, audio: AudioSegment) -> None:
         """Never called: takes_frames is True."""
         raise NotImplementedError
+
+    def take_back(self, most_frames: int) -> int:
+        """Nothing can be changed any more."""
+        return 0
 
     def resync(self) -> None:
         """Nothing to do: it follows on what was written before."""

@@ -18,6 +18,7 @@ class Null:
     waits = False
     any_speed = True
     underruns = 0
+    changeable_frames = 0
 
     def prepare(self) -> None:
         """Nothing to do."""
@@ -31,6 +32,10 @@ class Null:
 
     def write_frames(self, frames: bytes) -> None:
         """Forget them."""
+
+    def take_back(self, most_frames: int) -> int:
+        """Nothing can be changed any more."""
+        return 0
 
     def resync(self) -> None:
         """Nothing to do: it follows on what was written before."""

@@ -107,6 +107,18 @@ class Speaker:
         """How often audio came after the device had passed its place."""
         return self._tape.underruns
 
+    @property
+    def changeable_frames(self) -> int:
+        """What the device will not take before it can have been changed."""
+        fixed_frames = self._tape.fixed_frames(self._clock())
+        return max(0, self._tape.written_frames - fixed_frames)
+
+    def take_back(self, most_frames: int) -> int:
+        """What is written next is put in its place on the tape."""
+        frames = min(most_frames, self.changeable_frames)
+        self._tape.written_frames -= frames
+        return frames
+
     def prepare(self) -> None:
         """Load simpleaudio and try the device: 10 ms with PulseAudio."""
         if self._simpleaudio is not None:
