@@ -16,6 +16,9 @@ LEAST_NAME_COLUMNS = 15
 MOST_NAME_COLUMNS = 47
 """`[` IPv6 `]:` port."""
 
+NO_TENTHS, MOST_MS = 99.95, 999.5
+"""From where on figures are shorter, and in seconds."""
+
 _ROWS_ABOVE = 5
 """Of the table: title, progress, figures, a free row, and its head."""
 
@@ -26,22 +29,26 @@ class _Column(NamedTuple):
     text: Callable[[Standing], str]
 
 
-def _tenths(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{value:.1f} {unit}"
+def _short(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    if unit == "ms" and value >= MOST_MS:
+        value, unit = value / 1e3, "s"
+    return f"{value:.{0 if value >= NO_TENTHS else 1}f} {unit}"
 
 
 _COLUMNS = (
-    _Column("loss", 7, lambda one: _tenths(None if one.loss is None else 100 * one.loss, "%")),
+    _Column("loss", 6, lambda one: _short(None if one.loss is None else 100 * one.loss, "%")),
     _Column("state", 7, lambda one: one.state),
-    _Column("jitter", 9, lambda one: _tenths(one.jitter_ms, "ms")),
-    _Column("buffer", 7, lambda one: _tenths(one.buffer_s, "s")),
+    _Column("jitter", 7, lambda one: _short(one.jitter_ms, "ms")),
+    _Column("buffer", 6, lambda one: _short(one.buffer_s, "s")),
     _Column("repaired", 8, lambda one: str(one.repaired)),
-    _Column("RTT", 9, lambda one: _tenths(one.rtt_ms, "ms")),
-    _Column("since", 7, lambda one: clock(one.since_s)),
+    _Column("RTT", 7, lambda one: _short(one.rtt_ms, "ms")),
+    _Column("since", 8, lambda one: clock(one.since_s)),
 )
 """Where there is no room for all, the first ones are shown."""
 
-_GAP = 2
+_GAP = 1
 _ORDER = ("since", "loss", "repaired", "jitter", "RTT", "buffer", "state")
 
 
@@ -106,7 +113,7 @@ class LiveView:
             listeners_text(now.listeners),
             f"{now.ranked.lost} lost",
             f"{now.ranked.repaired} repaired",
-            f"99 % sent within {_tenths(now.lateness_p99_ms, 'ms')}",
+            f"99 % sent within {_short(now.lateness_p99_ms, 'ms')}",
         ]
         return " · ".join(figures)
 
@@ -134,7 +141,8 @@ def _table(now: BroadcastView, columns: int, places: int) -> list[str]:
     table = [painted([((" " * _GAP).join(head), DIM)], columns)]
     seen = standings[: places if now.listeners <= places else places - 1]
     for one in seen:
-        cells = [column.text(one).rjust(column.columns) for column in shown]
+        # A listener may say what it likes: no figure is wider than its column.
+        cells = [column.text(one)[: column.columns].rjust(column.columns) for column in shown]
         line = (" " * _GAP).join([_end(one.name, name_columns), *cells])
         table.append(painted([(line, _style(one))], columns))
     if now.listeners > len(seen):
