@@ -104,6 +104,7 @@ class Client:
             self.listen.leave(time.monotonic())
         self._bell.ring()
         while receiver.is_working:
+            live.typed()  # what nobody takes would wake us for ever
             if signals.wait(REFRESH_S):
                 self._abort = True
                 self._bell.ring()
@@ -140,7 +141,7 @@ class Client:
         elif key in (UP, DOWN):
             fader.wanted = before.louder(STEP_DB if key == UP else -STEP_DB)
         if fader.wanted != before:
-            log.info("%s", fader.wanted)
+            log.info("the listener wants it so: %s", fader.wanted)
             self._alarm.ring()
 
     def snapshot(self) -> ListenSnapshot:
