@@ -119,7 +119,7 @@ class Live:
         print_table(self._stream, title, rows)
 
     def say(self, text: str) -> None:
-        """Print a line that stays. Call it before `show`."""
+        """Print a line that stays; while there is a screen, in the rows for what is typed."""
         if not self._quiet:
             print_line(text, self._stream)
 
