@@ -23,15 +23,19 @@ from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 from listening.arguments import LOOK_AGAIN_S, LOOK_S, parse  # noqa: E402
-from listening.display import live_text, simulation_rows, summary  # noqa: E402
+from listening.display import simulation_rows, summary  # noqa: E402
+from listening.fader import STEP_DB  # noqa: E402
 from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
+from listening.live_view import LiveView  # noqa: E402
 from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
 from listening.playback import Playback  # noqa: E402
+from listening.playout_delay import USUAL_S  # noqa: E402
 from listening.report import as_json  # noqa: E402
 from message import SALT_BYTES  # noqa: E402
 from shell.arguments import WRONG_USAGE  # noqa: E402
 from shell.key_file import KeyFileError, read_key  # noqa: E402
-from shell.live import LiveLine, complain, human_stream, print_table  # noqa: E402
+from shell.keys import DOWN, SPACE, UP  # noqa: E402
+from shell.live import Live, complain, human_stream, print_table  # noqa: E402
 from shell.log import LogError, LogFile  # noqa: E402
 from shell.result import check_writable, write_json  # noqa: E402
 from shell.stopping import Signals, run_program  # noqa: E402
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
 FAILED = 1
 
 REFRESH_S = 0.5
+"""Of the live view."""
 
 AWAKE, FOR_EVER = float("-inf"), float("inf")
 """Until when the player sleeps, if it does not, or nothing is due."""
@@ -89,20 +94,24 @@ class Client:
         self._silenced = False
         self._abort = False
 
-    def run(self, line: LiveLine, signals: Signals) -> None:
+    def run(self, live: Live, view: LiveView, signals: Signals) -> None:
         """Listen until the stream ends, or a signal to stop; a second signal does not wait."""
         receiver = self._worker("receiver", self._receive, signals)
         player = self._worker("playback", self._play, signals)
         while player.is_working:
-            self._tell_of_trouble()
-            if line.is_due():
-                line.show(live_text(self.snapshot(), self.simulated))
-            if signals.wait(REFRESH_S):
+            self._tell_of_trouble(live)
+            if live.is_due():
+                self._tell(view)
+                live.show(view)
+            pause_s = live.pause_s
+            pause_s = REFRESH_S if pause_s is None else min(pause_s, REFRESH_S)
+            if signals.wait(pause_s) or self._obey(live, view):
                 self._silence()
         with self._meeting:
             self.listen.leave(time.monotonic())
         self._bell.ring()
         while receiver.is_working:
+            live.typed()  # what nobody takes would wake us for ever
             if signals.wait(REFRESH_S):
                 self._abort = True
                 self._bell.ring()
@@ -110,15 +119,48 @@ class Client:
         receiver.join()
         self._bell.close()
 
+    def _tell(self, view: LiveView) -> None:
+        accept = self.listen.accept
+        bit_rate_bps = accept.bit_rate_bps if accept else None
+        loudness = self._playback.fader.wanted
+        view.tell(self.snapshot(), loudness, bit_rate_bps, time.monotonic(), self._trouble)
+
+    def _obey(self, live: Live, view: LiveView) -> bool:
+        """Do what was typed; whether that is to stop."""
+        for key in live.typed():
+            if key == "q":
+                return True
+            if key == "s" and live.is_screen:
+                view.shows_statistics = not view.shows_statistics
+            elif key == "s":
+                live.print_table("Statistics", summary(self.snapshot().statistics))
+            elif not self._output.waits:
+                self._set_loudness(key)
+        return False
+
+    def _set_loudness(self, key: str) -> None:
+        fader = self._playback.fader
+        before = fader.wanted
+        if key == SPACE:
+            fader.wanted = before._replace(paused=not before.paused)
+        elif key == "m":
+            fader.wanted = before._replace(muted=not before.muted)
+        elif key in (UP, DOWN):
+            fader.wanted = before.louder(STEP_DB if key == UP else -STEP_DB)
+        if fader.wanted != before:
+            log.info("the listener wants it so: %s", fader.wanted)
+            self._alarm.ring()
+
     def snapshot(self) -> ListenSnapshot:
         """The state now."""
         with self._meeting:
             return self.listen.snapshot(time.monotonic())
 
-    def _tell_of_trouble(self) -> None:
+    def _tell_of_trouble(self, live: Live) -> None:
         """Say it when the output cannot let anything be heard, and when it can again."""
         before, self._trouble = self._trouble, self._output.trouble
-        if (before is None) != (self._trouble is None):
+        # A screen shows it itself.
+        if (before is None) != (self._trouble is None) and not live.is_screen:
             complain("client.py", self._trouble or "the sound device is back")
 
     def _worker(self, name: str, work: Callable[[], None], signals: Signals) -> Worker:
@@ -190,6 +232,8 @@ class Client:
         try:
             self._playback.prepare()
             while not self._silenced and not self._playback.ended:
+                if self._playback.fader.follow():
+                    self._account()
                 if items := self._due_items():
                     self._playback.play(items)
                     self._account()
@@ -225,6 +269,7 @@ class Client:
                 log.info("first sound, %.3f s after the start", count.first_sound_s)
             count.unheard_s = self._output.unheard_s
             self.listen.account_audio(*self._playback.audio_s)
+            count.paused_s = self._playback.fader.paused_s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -268,9 +313,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     client = Client(listen, Playback(output, options.volume), output, sockets, simulated)
     try:
         with Signals() as signals:
-            stream = human_stream(options.json, options.output)
-            with LiveLine(stream, quiet=options.quiet) as line:
-                client.run(line, signals)
+            with _live(options, signals) as live:
+                view = LiveView(
+                    buffer_s=options.buffer or USUAL_S,
+                    is_heard=not output.waits,
+                    has_keys=live.has_keys,
+                    simulated=simulated,
+                )
+                client.run(live, view, signals)
             return _tell_the_end(options, client)
     finally:
         for sock in sockets:
@@ -291,6 +341,19 @@ def _seal(key_file: str | None) -> ClientSeal | None:
     from wire.seal import Key
 
     return ClientSeal(Key(secret), lambda: secrets.token_bytes(SALT_BYTES))
+
+
+def _live(options: argparse.Namespace, signals: Signals) -> Live:
+    return Live(
+        human_stream(options.json, options.output),
+        signals,
+        quiet=options.quiet,
+        report_every_s=options.report_every,
+        refresh_s=REFRESH_S,
+        wants_keys=True,
+        # The next program of a pipe may show something on the terminal, and read its keys.
+        is_alone=options.output != "-",
+    )
 
 
 def _simulated_network(

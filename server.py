@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broadcasting.arguments import parse
-from broadcasting.broadcast import Broadcast, BroadcastSnapshot
-from broadcasting.display import listener_text, live_text, summary
+from broadcasting.broadcast import Broadcast
+from broadcasting.display import listener_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
+from broadcasting.live_view import LiveView
 from broadcasting.registry import LISTENER_BYTES, SEALED_LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
@@ -37,7 +38,7 @@ from broadcasting.turns import Turn
 from message import HEADER_BYTES, SALT_BYTES, TAG_BYTES
 from shell.arguments import WRONG_USAGE
 from shell.key_file import KeyFileError, read_key
-from shell.live import LiveLine, complain, human_stream, print_table
+from shell.live import Live, complain, human_stream, print_table
 from shell.log import LogError, LogFile
 from shell.memory import free_bytes
 from shell.result import check_writable, write_json
@@ -70,7 +71,11 @@ FLOOD_AT_ONCE = 1000
 come until then, at most so many: to be woken for each takes as long as to refuse it twice."""
 
 REFRESH_S = 1.0
-"""Of the line on the terminal, which tells seconds. To draw it costs as much as two listeners."""
+"""Of the live view, which tells seconds."""
+
+MOST_LOOKS = 4
+LOOK_PAUSE_S = 0.002
+"""So often, at each refresh, some listeners are looked at. Meanwhile what is due can be sent."""
 
 log = get_logger("server")
 
@@ -95,15 +100,16 @@ class Server:
         self._alarm = Alarm()
         self._abort = False
 
-    def run(self, line: LiveLine, signals: Signals) -> None:
+    def run(self, live: Live, view: LiveView, signals: Signals) -> None:
         """Serve until the programme is over. One signal ends it in order, a second at once."""
         receiver = self._worker("receiver", self._receive, signals)
         broadcaster = self._worker("broadcaster", self._send, signals)
         asked = 0
         while broadcaster.is_working:
-            if line.is_due():
-                line.show(live_text(self._snapshot()))
-            asked_now = signals.wait(REFRESH_S)
+            if live.is_due():
+                self._tell(view, live.rows())
+                live.show(view)
+            asked_now = signals.wait(live.pause_s)
             if asked_now:
                 asked += asked_now
                 self._stop(abort=asked > 1)
@@ -124,9 +130,16 @@ class Server:
 
         return Worker(name, guarded, over=signals.notify)
 
-    def _snapshot(self) -> BroadcastSnapshot:
+    def _tell(self, view: LiveView, rows: int) -> None:
+        places = view.places(rows)
+        for _ in range(MOST_LOOKS):
+            with self._meeting:
+                has_more = self.broadcast.look(places, time.monotonic())
+            if not has_more:
+                break
+            time.sleep(LOOK_PAUSE_S)
         with self._meeting:
-            return self.broadcast.snapshot(time.monotonic())
+            view.tell(self.broadcast.view(time.monotonic()))
 
     def _stop(self, *, abort: bool) -> None:
         with self._meeting:
@@ -364,14 +377,26 @@ def _serve(
     server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)
     with Signals() as signals:
-        with LiveLine(stream, quiet=options.quiet) as line:
+        with Live(
+            stream,
+            signals,
+            quiet=options.quiet,
+            report_every_s=options.report_every,
+            refresh_s=REFRESH_S,
+        ) as live:
             where = ", ".join(address_text(sock.getsockname()) for sock in sockets)
-            line.say(f"listening on {where}")
+            live.say(f"listening on {where}")
             log.info("listening on %s for at most %d listeners", where, options.max_clients)
             if seal is not None:
                 log.info("sealed with the key in %s", options.key_file)
-            server.run(line, signals)
+            server.run(live, LiveView(_place(options.host, sockets)), signals)
         return _tell_the_end(options, server)
+
+
+def _place(host: str | None, sockets: Sequence[socket.socket]) -> str:
+    """Where listeners find the server, in a few words."""
+    address = sockets[0].getsockname()
+    return f"port {address[1]}" if host is None else address_text(address)
 
 
 def _tell_the_end(options: argparse.Namespace, server: Server) -> int:

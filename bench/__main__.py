@@ -25,6 +25,7 @@ from bench import (
     fanout_cost,
     first_sound,
     imports,
+    live_view,
     machine,
     memory,
     pacing,
@@ -47,6 +48,7 @@ FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "pacing": pacing.measure,
     "memory": memory.measure,
     "client-cpu": client_cpu.measure,
+    "live-view": live_view.measure,
     "peers": peers.measure,
 }
 """What takes least time comes first."""

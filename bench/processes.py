@@ -114,6 +114,12 @@ class Program:
         """Processor time used so far, by all threads."""
         return time.clock_gettime(~self._process.pid << 3 | CPU_CLOCK_OF_PROCESS)
 
+    def main_thread_cpu_s(self) -> float:
+        """Processor time used so far, by the main thread."""
+        pid = self._process.pid
+        # In nanoseconds (Documentation/scheduler/sched-stats.rst of the Linux kernel).
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
     def cpu_percent(self, seconds: float, windows: int) -> list[float]:
         """Processor time in each of `windows` parts of the next `seconds`, in % of one core."""
         percent = []

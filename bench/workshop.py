@@ -18,7 +18,7 @@ SAMPLE_RATE_HZ = 44_100
 CHANNELS = 2
 BIT_RATE_BPS = 128_000
 
-IMPORTED = "import client, server, av, pydub, rich.console, rich.live, rich.table, rich.text"
+IMPORTED = "import client, server, av, pydub, rich.cells, rich.console, rich.table, rich.text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ class Workshop:
         """server.py, ready for listeners."""
         return Server(*arguments, folder=self.new_path("server"), environment=self.environment)
 
-    def client(self, port: int, output: str) -> Client:
+    def client(self, port: int, output: str, *more: str) -> Client:
         """client.py with `output`: speaker, null or wav. Raises Failed without a speaker."""
         environment = self._environment_for(output)
         where = str(self.new_path("song.wav")) if output == "wav" else output
         folder = self.new_path("client")
-        return Client(port, "--output", where, folder=folder, environment=environment)
+        return Client(port, "--output", where, *more, folder=folder, environment=environment)
 
     def _environment_for(self, output: str) -> dict[str, str]:
         if output != "speaker":

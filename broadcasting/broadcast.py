@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from broadcasting.parity_control import ParityControl
+from broadcasting.ranking import Ranked, Ranking
 from broadcasting.reception import NEVER, Departed, Reception
 from broadcasting.registry import Change
 from broadcasting.settings import Settings
@@ -55,6 +56,22 @@ class BroadcastSnapshot:
     statistics: ServerStatistics
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class BroadcastView:
+    """What somebody who looks on wants to know, every second; changes with nothing."""
+
+    title: str
+    artist: str | None
+    bit_rate_bps: int | None
+    position_s: float
+    duration_s: float | None
+    started: bool
+    closing: bool
+    listeners: int
+    ranked: Ranked
+    lateness_p99_ms: float | None
+
+
 class Broadcast:
     """One run of the server."""
 
@@ -93,6 +110,7 @@ class Broadcast:
             seal=seal,
         )
         self._registry = self._reception.registry
+        self._ranking = Ranking(self._registry, self._reception.read_report)
         self._turns = Turns()
         self._end: End | None = None
         self._end_due = 0.0
@@ -245,6 +263,29 @@ class Broadcast:
             lateness_p99_ms=_ms(self.lateness.percentile_s(99)),
             lateness_max_ms=_ms(self.lateness.max_s),
             statistics=statistics,
+        )
+
+    def look(self, places: int, now: float) -> bool:
+        """Look how some listeners fare, for `view`; whether there are more to be looked at.
+
+        `places`: how many of the worst `view` should tell of.
+        """
+        return self._ranking.look(places, now)
+
+    def view(self, now: float) -> BroadcastView:
+        """The state now. Costs the same for any number of listeners."""
+        track = self._stream.track
+        return BroadcastView(
+            title=cut_text(track.title) if track else "",
+            artist=cut_text(track.artist) if track and track.artist else None,
+            bit_rate_bps=track.bit_rate_bps if track else None,
+            position_s=self._stream.position_s(now),
+            duration_s=self.settings.duration_s,
+            started=self._stream.started,
+            closing=self._end is not None,
+            listeners=len(self._registry),
+            ranked=self._ranking.ranked,
+            lateness_p99_ms=_ms(self.lateness.percentile_s(99)),
         )
 
     @property

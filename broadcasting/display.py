@@ -1,4 +1,4 @@
-"""The server's numbers as words: a live line, and the table at the end. Pure."""
+"""The server's numbers as words: the table at the end. Pure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,6 @@ from shell.text import clock, milliseconds, sealing_rows
 from wire.address import address_text
 
 Row = tuple[str, str, str]
-
-
-def live_text(now: BroadcastSnapshot) -> str:
-    """One line: where the stream is, who listens, how it goes."""
-    if not now.started:
-        return f"waiting for listeners: {now.listeners} registered"
-    # The title may be longer than the terminal is wide.
-    parts = [
-        f"{clock(now.position_s)} of {clock(now.duration_s)}",
-        f"{now.listeners} listener{'' if now.listeners == 1 else 's'}",
-        f"{now.lost} lost",
-        f"jitter {milliseconds(now.jitter_ms)}",
-        "ending" if now.closing else now.title,
-    ]
-    return " · ".join(parts)
 
 
 def summary(end: BroadcastSnapshot) -> list[Row]:

@@ -1,45 +1,17 @@
-"""The client's numbers as words: a live line, and the table at the end. Pure."""
+"""The client's numbers as words: the table at the end, or now. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listening.listen import ListenSnapshot
-from listening.session import State
 from listening.statistics import Statistics
-from shell.text import clock, milliseconds, percentages, sealing_rows
+from shell.text import milliseconds, percentages, sealing_rows
 
 if TYPE_CHECKING:
     from listening.simulated_network import SimulatedNetwork
     from wire.simulated_link import SimulatedLink
 
 Row = tuple[str, str, str]
-
-
-def live_text(now: ListenSnapshot, simulated: SimulatedNetwork | None = None) -> str:
-    """One line: what sounds, how much lies ready, how it goes, and whose doing that is."""
-    count = now.statistics
-    if now.state is State.CONNECTING:
-        gone = "the server is gone: looking for it"
-        parts = [gone if count.received else "looking for the server"]
-    elif not count.received:
-        parts = [f"registered: waiting for the start of {now.title or 'the stream'}"]
-    else:
-        repaired = count.retransmitted + count.rebuilt
-        parts = [
-            f"{clock(now.position_s)} of {clock(now.duration_s)}",
-            f"buffer {now.buffer_s:.1f} s",
-            *([f"delay {count.delay_s:.2f} s (auto)"] if count.delay_s is not None else []),
-            *([f"{repaired} repaired"] if repaired else []),
-            f"{count.lost} lost",
-            f"jitter {milliseconds(_ms(count.jitter_s))}",
-        ]
-    if simulated is not None:
-        parts.append(f"simulated network: {simulated.conditions.as_text()}")
-    if count.received and now.state is not State.CONNECTING:
-        # The title may be longer than the terminal is wide.
-        parts.append(now.title)
-    return " · ".join(parts)
 
 
 def summary(count: Statistics) -> list[Row]:
@@ -65,6 +37,7 @@ def summary(count: Statistics) -> list[Row]:
         ("  repaired", f"{count.repaired_s:.2f} s", heard[1]),
         ("  concealed", f"{count.concealed_s:.2f} s", heard[2]),
         *_unheard_row(count),
+        *_paused_row(count),
         ("first sound", milliseconds(_ms(count.first_sound_s)), "after the start of the program"),
         *_delay_row(count),
         ("underruns", str(count.underruns), "nothing had come that could be played"),
@@ -86,6 +59,13 @@ def _unheard_row(count: Statistics) -> list[Row]:
     if not count.unheard_s:
         return []
     return [("  unheard", f"{count.unheard_s:.2f} s", "of these, for want of a sound device")]
+
+
+def _paused_row(count: Statistics) -> list[Row]:
+    """How long the listener heard nothing by his own choice; nothing if he did not pause."""
+    if not count.paused_s:
+        return []
+    return [("  paused", f"{count.paused_s:.2f} s", "of these: silence, as you had paused")]
 
 
 def _delay_row(count: Statistics) -> list[Row]:

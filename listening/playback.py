@@ -1,4 +1,4 @@
-"""Audio whose turn has come -> the output: decoded, in the output's format, at the volume chosen.
+"""Audio whose turn has come -> the output: decoded, and in the output's format.
 
 One thread calls, the playback thread. An output that takes frames gets them as they were sent.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from listening.converter import Converter
 from listening.decoder import Decoder, prepare
+from listening.fader import Fader
 from listening.listen import (
     End,
     Gap,
@@ -34,8 +35,8 @@ class Playback:
     """What stands between the jitter buffer and one output."""
 
     def __init__(self, output: Output, volume_db: float) -> None:
+        self.fader = Fader(output, volume_db)
         self._output = output
-        self._volume_db = volume_db
         self._accept: Accept | None = None
         self._decoder: Decoder | None = None
         self._converter: Converter | None = None
@@ -80,20 +81,20 @@ class Playback:
             elif isinstance(item, Pause):
                 self._pause(item.length_s)
             elif isinstance(item, Restart):
-                self._output.resync()
+                self.fader.resync()
             elif isinstance(item, End):
                 self._finish(item.media_time_us)
                 self.ended = True
         if isinstance(item, Gap) and self._decoder is not None:
             # Only what has nothing after it yet: else it is known how long it is.
             self._write(self._decoder.gap())
-        self._output.flush()
+        self.fader.flush()
 
     def finish(self) -> None:
         """The listener stops: hand over what is held back."""
         if not self.ended:
             self._finish(None)
-            self._output.flush()
+            self.fader.flush()
 
     def _begin(self, accept: Accept) -> None:
         if accept.speed != 1.0 and not self._output.any_speed:
@@ -103,7 +104,7 @@ class Playback:
             )
         if self._accept is not None:
             self._finish(None)
-            self._output.resync()
+            self.fader.resync()
         self._accept = accept
         if not self._output.takes_frames:
             self._decoder = Decoder(accept.first_time_us)
@@ -153,9 +154,8 @@ class Playback:
 
     def _hand_over(self, audio: Iterable[AudioSegment]) -> None:
         for segment in audio:
-            # Neither a gain of 0 dB nor a play-out delay that stays may touch a sample.
-            louder = segment + self._volume_db if self._volume_db else segment
-            self._output.write(self._debt.pay(louder))
+            # A play-out delay that stays may not touch a sample.
+            self.fader.write(self._debt.pay(segment))
 
     def _pause(self, length_s: float) -> None:
         """Silence that is no part of the programme. It stands in a gap, which is filled first."""
@@ -163,7 +163,7 @@ class Playback:
             self._write(self._decoder.gap())
         if self._pcm is not None:
             samples = round(length_s * self._pcm.frame_rate_hz)
-            self._output.write(audio_segment(bytes(samples * self._pcm.frame_bytes), self._pcm))
+            self.fader.write(audio_segment(bytes(samples * self._pcm.frame_bytes), self._pcm))
 
     def _finish(self, end_time_us: int | None) -> None:
         decoder = self._decoder

@@ -59,6 +59,7 @@ def as_json(
         "repaired_s": round(count.repaired_s, 6),
         "concealed_s": round(count.concealed_s, 6),
         "unheard_s": round(count.unheard_s, 6),
+        "paused_s": round(count.paused_s, 6),
         "first_sound_s": None if count.first_sound_s is None else round(count.first_sound_s, 4),
         "jitter_ms": milliseconds(count.jitter_s),
         "rtt_ms": milliseconds(count.rtt_s),

@@ -62,6 +62,9 @@ class Statistics:
     """Audio that was missing or damaged, replaced by echo, silence and fades, in seconds."""
     unheard_s: float = 0.0
     """Audio among what was played for which there was no sound device, in seconds."""
+    paused_s: float = 0.0
+    """Seconds of those three, intact, repaired and concealed, that were silence because the
+    listener had paused: the programme went on."""
     requests: int = 0
     """REQUESTs that were sent; many messages share one."""
     requested: int = 0

@@ -72,11 +72,22 @@ def add_common(parser: argparse.ArgumentParser, log_file: str) -> None:
     parser.add_argument(
         "--log-file", metavar="PATH", default=log_file, help="where to log (default: %(default)s)"
     )
+    parser.add_argument(
+        "--report-every",
+        type=number(0, 86_400, "seconds"),
+        default=5.0,
+        metavar="SECONDS",
+        help="where there is no live view, print a line so often; 0 prints none"
+        " (default: %(default)s)",
+    )
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument(
         "-v", "--verbose", action="store_true", help="log how every decision was made, too"
     )
     loudness.add_argument(
-        "-q", "--quiet", action="store_true", help="show nothing but the final statistics"
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="no live view: plain lines, as --report-every says, and the final statistics",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")

@@ -1,40 +1,73 @@
-"""One live line on a terminal; plain lines now and then elsewhere; tables at the end.
+"""What a program shows while it runs: a screen on a terminal, plain lines now and then elsewhere.
 
-A screen that goes away (`| head`, a closed window) stops nothing: nobody is told any more. rich is
-imported when it is first needed: its import takes longer than connecting does.
+And tables at the end. rich is imported when it is first needed: its import takes longer than
+connecting does.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import Protocol, Self, TextIO
 
+from shell.printing import print_line
+from shell.stopping import Signals
+from shell.terminal import Terminal, can_show_screen
 from shell.text import one_line
 
-if TYPE_CHECKING:
-    from rich.live import Live
 
-PLAIN_EVERY_S = 5.0
-"""Before each line where there is no terminal: what fails at once says only why."""
+class View(Protocol):
+    """What there is to be seen."""
+
+    def lines(self, columns: int, rows: int) -> Sequence[str]:
+        """A screen: at most `rows` lines, painted, each of `columns` cells."""
+
+    def text(self) -> str:
+        """The same in one plain line, made for grep."""
 
 
-class LiveLine:
-    """Context manager; `show` is called whenever `is_due`."""
+class Live:
+    """Context manager; `show` is called whenever `is_due`, and `pause_s` may pass until then.
 
-    def __init__(self, stream: TextIO, *, quiet: bool) -> None:
+    A screen is drawn every `refresh_s`, and whenever a signal or a key comes. Plain lines are
+    printed every `report_every_s` (0: never), the first of them not before that: what fails at once
+    says only why.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        signals: Signals,
+        *,
+        quiet: bool,
+        report_every_s: float,
+        refresh_s: float,
+        wants_keys: bool = False,
+        is_alone: bool = True,
+    ) -> None:
+        """`quiet`: plain lines in any case, and no others.
+
+        `is_alone`: nobody else writes to the terminal, or reads its keys, at the same time.
+        """
         self._stream = stream
         self._quiet = quiet
-        self._terminal = stream.isatty()
-        self._live: Live | None = None
-        self._shown_at = time.monotonic()
+        self._report_every_s = report_every_s
+        self._refresh_s = refresh_s
+        self._due_at = time.monotonic() + report_every_s
+        self.is_screen = is_alone and not quiet and can_show_screen(stream)
+        may_read = wants_keys and is_alone and sys.platform != "win32" and stream.isatty()
+        keyboard = sys.stdin if may_read and _is_terminal(sys.stdin) else None
+        self.has_keys = keyboard is not None
+        self._terminal: Terminal | None = None
+        if self.is_screen or keyboard is not None:
+            self._terminal = Terminal(stream, signals, draws=self.is_screen, keyboard=keyboard)
 
-    def __enter__(self) -> LiveLine:
+    def __enter__(self) -> Self:
+        if self._terminal is not None:
+            self._terminal.open()
         return self
 
     def __exit__(
@@ -43,42 +76,52 @@ class LiveLine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._live is not None:
-            with _may_go_away(self._stream):
-                self._live.stop()
+        if self._terminal is not None:
+            self._terminal.close()
 
     def is_due(self) -> bool:
-        """Whether a line would be shown now: where there is no terminal, only now and then."""
-        if self._quiet:
-            return False
-        return self._terminal or time.monotonic() - self._shown_at >= PLAIN_EVERY_S
+        """Whether something would be shown now."""
+        is_ours = self._terminal is not None and self._terminal.take()
+        if self.is_screen:
+            return is_ours
+        return self._report_every_s > 0 and time.monotonic() >= self._due_at
 
-    def show(self, text: str) -> None:
-        """Replace the line by `text`; where there is no terminal, print it."""
-        self._shown_at = time.monotonic()
-        if self._terminal:
-            with _may_go_away(self._stream):
-                self._show_live(text)
-        else:
-            _print(text, self._stream)
+    @property
+    def pause_s(self) -> float | None:
+        """How long until something is to be shown; None: nothing will be."""
+        if self.is_screen:
+            return self._refresh_s
+        if not self._report_every_s:
+            return None
+        return max(0.0, self._due_at - time.monotonic())
+
+    def show(self, view: View) -> None:
+        """Draw `view`, or print it."""
+        if self.is_screen:
+            assert self._terminal is not None, "a screen is drawn on it"
+            self._terminal.draw(view.lines(*self._terminal.size()))
+            return
+        print_line(view.text(), self._stream)
+        # Not from now: intervals do not add up to more.
+        behind = int((time.monotonic() - self._due_at) // self._report_every_s)
+        self._due_at += (1 + behind) * self._report_every_s
+
+    def rows(self) -> int:
+        """As many as a screen has; 0 without one."""
+        return self._terminal.size()[1] if self.is_screen and self._terminal is not None else 0
+
+    def typed(self) -> Sequence[str]:
+        """The keys that were typed since the last call, if they are wanted."""
+        return self._terminal.typed() if self._terminal is not None else ()
+
+    def print_table(self, title: str, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Where there is no screen: print a table now."""
+        print_table(self._stream, title, rows)
 
     def say(self, text: str) -> None:
-        """Print a line that stays. Call it before `show`."""
-        assert self._live is None, "the line that stays would be overwritten"
+        """Print a line that stays; while there is a screen, in the rows for what is typed."""
         if not self._quiet:
-            _print(text, self._stream)
-
-    def _show_live(self, text: str) -> None:
-        from rich.console import Console
-        from rich.live import Live
-        from rich.text import Text
-
-        line = Text(text, no_wrap=True, overflow="ellipsis")
-        if self._live is None:
-            console = Console(file=self._stream)
-            self._live = Live(line, console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._live.update(line, refresh=True)
+            print_line(text, self._stream)
 
 
 def print_table(stream: TextIO, title: str, rows: Sequence[tuple[str, str, str]]) -> None:
@@ -90,7 +133,7 @@ def print_table(stream: TextIO, title: str, rows: Sequence[tuple[str, str, str]]
         from rich.text import Text
     except OSError:
         # Out of file descriptors nothing can be imported, and the figures still count.
-        _print("\n".join([title, *("  ".join(row).rstrip() for row in rows)]), stream)
+        print_line("\n".join([title, *("  ".join(row).rstrip() for row in rows)]), stream)
         return
 
     table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, show_header=False)
@@ -103,12 +146,12 @@ def print_table(stream: TextIO, title: str, rows: Sequence[tuple[str, str, str]]
     # Printed by ourselves: a pipe that nobody reads makes rich leave the program.
     with console.capture() as printed:
         console.print(table)
-    _print(printed.get().removesuffix("\n"), stream)
+    print_line(printed.get().removesuffix("\n"), stream)
 
 
 def complain(program: str, text: str) -> None:
     """Say in one line on standard error what is wrong."""
-    _print(f"{program}: {one_line(text)}", sys.stderr)
+    print_line(f"{program}: {one_line(text)}", sys.stderr)
 
 
 def human_stream(*taken: str | None) -> TextIO:
@@ -120,17 +163,5 @@ def human_stream(*taken: str | None) -> TextIO:
     return stream
 
 
-def _print(text: str, stream: TextIO) -> None:
-    with _may_go_away(stream):
-        print(text, file=stream, flush=True)
-
-
-@contextlib.contextmanager
-def _may_go_away(stream: TextIO) -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        # What is still in its buffer, and whatever comes, goes nowhere.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()

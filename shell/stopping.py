@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something the main thread can wait for.
+"""SIGINT and SIGTERM, and other signals, as something the main thread can wait for.
 
 A handler that runs anywhere in the main thread could find a lock held by that very thread, so
 the handlers do nothing: the signal's number arrives as a byte at the bell the thread waits for.
@@ -7,10 +7,11 @@ the handlers do nothing: the signal's number arrives as a byte at the bell the t
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from shell.udp import Bell, Waiter
 
@@ -22,7 +23,8 @@ class Signals:
 
     def __init__(self) -> None:
         self._bell = Bell()
-        self._waiter = Waiter([self._bell.readable])
+        self._waiter = Waiter[socket.socket | TextIO]([self._bell.readable])
+        self._acts: dict[int, Callable[[int], None] | None] = {}
 
     def __enter__(self) -> Signals:
         signal.set_wakeup_fd(self._bell.writable.fileno(), warn_on_full_buffer=False)
@@ -39,6 +41,8 @@ class Signals:
         # The program has ended in order: what still comes must not end it in another way.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+        for other in self._acts:
+            signal.signal(other, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         self._bell.close()
 
@@ -46,10 +50,27 @@ class Signals:
         """Wake the main thread. Any thread may call."""
         self._bell.ring()
 
+    def on(self, number: int, act: Callable[[int], None] | None) -> None:
+        """When signal `number` comes, `wait` returns, after `act` was called with it."""
+        self._acts[number] = act
+        signal.signal(number, _do_nothing)
+
+    def watch(self, file: TextIO) -> None:
+        """`wait` returns, too, when there is something to be read from `file`."""
+        self._waiter.add(file)
+
+    def unwatch(self, file: TextIO) -> None:
+        """It does no more."""
+        self._waiter.remove(file)
+
     def wait(self, timeout_s: float | None) -> int:
         """How many signals to stop came since the last call; waits for one, or a `notify`."""
         self._waiter.wait(timeout_s)
-        return sum(byte in _SIGNALS for byte in self._bell.heard())
+        heard = self._bell.heard()
+        for number in heard:
+            if (act := self._acts.get(number)) is not None:
+                act(number)
+        return sum(byte in _SIGNALS for byte in heard)
 
 
 def run_program(main: Callable[[], int]) -> NoReturn:

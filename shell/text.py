@@ -19,6 +19,21 @@ def milliseconds(value_ms: float | None) -> str:
     return "-" if value_ms is None else f"{value_ms:.1f} ms"
 
 
+def listeners_text(count: int) -> str:
+    """`1 listener`, `2 listeners`."""
+    return f"{count} listener{'' if count == 1 else 's'}"
+
+
+def figure(value: float | None, decimals: int) -> str:
+    """A number for machines, `-` if it is not known."""
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def named_values(**values: str) -> str:
+    """`name=value name=value`, for grep. The last value may have spaces in it."""
+    return one_line(" ".join(f"{name}={value}" for name, value in values.items()))
+
+
 def one_line(text: str) -> str:
     """`text` with a ? for whatever a terminal would obey and a file could not hold.
 

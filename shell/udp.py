@@ -7,6 +7,7 @@ import select
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Generic, TextIO, TypeVar
 
 from wire.address import Address
 
@@ -151,24 +152,36 @@ class Bell:
         self._in.close()
 
 
-class Waiter:
-    """Waits for something to come to any of some sockets."""
+Source = TypeVar("Source", bound=socket.socket | TextIO)
 
-    def __init__(self, sockets: Sequence[socket.socket]) -> None:
-        self._sockets = {sock.fileno(): sock for sock in sockets}
-        self._poll = None
-        if hasattr(select, "poll"):  # not on Windows
-            self._poll = select.poll()
-            for descriptor in self._sockets:
-                self._poll.register(descriptor, select.POLLIN)
 
-    def wait(self, timeout_s: float | None) -> list[socket.socket]:
+class Waiter(Generic[Source]):
+    """Waits for something to come to any of some sockets (or, but on Windows, other files)."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources: dict[int, Source] = {}
+        self._poll = select.poll() if hasattr(select, "poll") else None  # not on Windows
+        for source in sources:
+            self.add(source)
+
+    def add(self, source: Source) -> None:
+        """Wait for this one, too."""
+        self._sources[source.fileno()] = source
+        if self._poll is not None:
+            self._poll.register(source, select.POLLIN)
+
+    def remove(self, source: Source) -> None:
+        """Wait for this one no more, if it was among them."""
+        if self._sources.pop(source.fileno(), None) is not None and self._poll is not None:
+            self._poll.unregister(source)
+
+    def wait(self, timeout_s: float | None) -> list[Source]:
         """Those that have something, after `timeout_s` (and up to 1 ms more) at the latest."""
         left_s = None if timeout_s is None else max(0.0, timeout_s)
         if self._poll is None:
-            return select.select(self._sockets.values(), [], [], left_s)[0]
+            return select.select(self._sources.values(), [], [], left_s)[0]
         ready = self._poll.poll(None if left_s is None else left_s * 1e3)
-        return [self._sockets[descriptor] for descriptor, _ in ready]
+        return [self._sources[descriptor] for descriptor, _ in ready]
 
 
 def _look_up(host: str, port: int, flags: int) -> list[tuple[socket.AddressFamily, Address]]:

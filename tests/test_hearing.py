@@ -4,18 +4,26 @@ real speed; one listener from the start and one who joins late, each with a soun
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
+from array import array
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from listening.fader import FADE_S
 from tests import ear, pulse
 from tests.programs import SAMPLE, WAIT_S, Program, client, end, server
+from tests.terminals import terminal, watch
 from tests.zoo import frames_in, reference_pcm
 
 FRAMES = 240
 """6.3 s: long enough for a start, a middle and an end."""
+
+SHORT_FRAMES = 150
+"""3.9 s."""
 
 FRAMES_IN_MESSAGE = 3
 SAMPLES_IN_FRAME = 1152
@@ -28,6 +36,9 @@ LATE_AT_MESSAGE = 35
 UNDECODABLE_S = 0.15
 """The first frames of who joins late need some that came before (the bit reservoir), and the sound
 fades in."""
+
+NEAR = 150
+"""Of 32,768: where a fade begins and ends is known to a few samples."""
 
 STALL_S = 0.1
 """A machine on which even a short sleep takes so long tells nothing about the programs."""
@@ -117,3 +128,46 @@ def test_who_joins_late_hears_every_sample_from_there_on(
     assert not hearing.noise_after
     assert (late.result["lost"], late.result["underruns"]) == (0, 0)
     assert late.result["concealed_s"] < UNDECODABLE_S
+
+
+def test_a_pause_is_silence_and_what_follows_is_live(tmp_path: Path) -> None:
+    """Keys are pressed on a real terminal; nothing clicks, and all else is as it was sent."""
+    song = tmp_path / "short.mp3"
+    song.write_bytes(b"".join(frames_in(SAMPLE)[:SHORT_FRAMES]))
+    told: list[dict[str, Any]] = []
+
+    def play(sound: pulse.SoundServer) -> None:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        with (
+            server(folder, song) as broadcast,
+            terminal(
+                folder, "client.py", "127.0.0.1", broadcast.port, environment=sound.environment
+            ) as one,
+        ):
+            for seen in ("0:01", "0:02"):
+                watch(lambda: f"  {seen} of" in one.screen, one)  # noqa: B023 - called at once
+                one.press(b" ")
+            watch(one.has_ended, one)
+            end(broadcast)
+        told.append(json.loads((folder / "result.json").read_text()))
+
+    recording, reference = pulse.record(tmp_path, play), reference_pcm(song)
+    hearing = ear.compare(recording, reference)
+    assert hearing.begins_s is not None
+    (fault,) = hearing.faults
+    # Silence, and a fade on both sides. The timeline went on.
+    assert fault.missing_s == fault.added_s
+    assert 0.7 < fault.missing_s < 1.5
+    result = told[-1]
+    assert result["paused_s"] == pytest.approx(fault.missing_s - FADE_S, abs=0.002)
+    assert result["lost"] == result["concealed_s"] == result["underruns"] == 0
+    begin = round((hearing.begins_s + fault.at_s) * RATE_HZ) * SAMPLE_BYTES
+    size = round(fault.missing_s * RATE_HZ) * SAMPLE_BYTES
+    sent_begin = round(fault.at_s * RATE_HZ) * SAMPLE_BYTES
+    heard = array("h", recording[begin : begin + size])
+    sent = array("h", reference[sent_begin : sent_begin + size])
+    fade = 2 * round(FADE_S * RATE_HZ)
+    assert not any(heard[fade:-fade])
+    for index in range(fade):
+        assert heard[index] == pytest.approx(sent[index] * (1 - index / fade), abs=NEAR)
+        assert heard[-1 - index] == pytest.approx(sent[-1 - index] * (1 - index / fade), abs=NEAR)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from listening.arguments import parse
-from listening.display import live_text
+from listening.fader import Loudness
 from listening.listen import Listen
+from listening.live_view import LiveView
 from listening.simulated_network import SimulatedNetwork, type_of
 from message import Message, Type
 from tests.network import Network, balanced
@@ -101,10 +102,13 @@ def test_both_directions_lose_each_by_itself() -> None:
 def test_the_live_line_says_that_the_network_is_simulated() -> None:
     listen = core()
     network = SimulatedNetwork(listen, LinkConditions(loss=0.1, burst=5))
-    now = listen.snapshot(1000.0)
-    assert live_text(now) == "looking for the server"
-    simulated = "simulated network: loss 10 % in bursts of 5"
-    assert live_text(now, network) == f"looking for the server · {simulated}"
+    for simulated in (None, network):
+        view = LiveView(buffer_s=1.0, is_heard=True, has_keys=False, simulated=simulated)
+        view.tell(listen.snapshot(1000.0), Loudness(), None, 1000.0)
+        screen = "\n".join(view.lines(80, 24))
+        assert screen.startswith("\x1b[33mlooking for the server")
+        told = "simulated network: loss 10 % in bursts of 5 · " in screen
+        assert told == ("simulated=loss=10%,burst=5," in view.text()) == (simulated is not None)
 
 
 @pytest.mark.parametrize(

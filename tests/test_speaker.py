@@ -16,6 +16,7 @@ from pydub import AudioSegment
 from listening.outputs import OutputError, PcmFormat, alsa, reel, speaker
 from listening.outputs.reel import Reel
 from listening.outputs.speaker import Speaker, nearest_format
+from listening.splicer import audio_segment
 from tests import ear, pulse
 from tests.player import noise, segments
 
@@ -204,6 +205,32 @@ def test_a_batch_is_heard_only_after_flush(device: Device) -> None:
     assert not device.handles
     one.flush()
     assert len(device.handles) == 1
+
+
+def test_what_the_device_has_not_taken_can_be_written_anew(device: Device) -> None:
+    """As it is when somebody pauses: all that follows stays at its place."""
+    rate_hz, frame_bytes = STEREO.frame_rate_hz, STEREO.frame_bytes
+    sound = noise(STEREO, 4)
+    one = opened(device)
+    assert one.changeable_frames == one.take_back(rate_hz) == 0
+    one.write(audio_segment(sound[: 2 * rate_hz * frame_bytes], STEREO))
+    one.flush()
+    device.pass_time(1.0)
+    assert one.take_back(100) == 100
+    taken = 100 + one.take_back(10 * rate_hz)
+    # The device has read a second, and a little more.
+    assert 0.8 * rate_hz < taken < (1 - READ_AHEAD_S) * rate_hz
+    assert one.changeable_frames == 0
+    one.write(audio_segment(bytes(taken * frame_bytes), STEREO))
+    one.write(audio_segment(sound[2 * rate_hz * frame_bytes :], STEREO))
+    one.flush()
+    assert one.underruns == 0
+    close(one, device, 5.0)
+
+    (fault,) = ear.compare(device.handles[0].heard, sound).faults
+    assert fault.kind == "silence"
+    assert fault.missing_s == fault.added_s == taken / rate_hz
+    assert fault.at_s == 2 - taken / rate_hz
 
 
 def heard_of_all(device: Device) -> bytes:

@@ -70,6 +70,16 @@ class Output(Protocol):
     def unheard_s(self) -> float:
         """Seconds of audio that it took while it could not let them be heard."""
 
+    @property
+    def changeable_frames(self) -> int:
+        """How much of the end of what was flushed is far from being heard. Files have none."""
+
+    def take_back(self, most_frames: int) -> int:
+        """Forget so much of the end of what was flushed, as far as it is changeable; how much.
+
+        What is written next stands in its place.
+        """
+
     def prepare(self) -> None:
         """Do what takes time and needs no format: imports, a look at the device or the path.
 

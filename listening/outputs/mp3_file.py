@@ -39,6 +39,7 @@ class _Mp3Output:
     underruns = 0
     trouble = None
     unheard_s = 0.0
+    changeable_frames = 0
 
     def prepare(self) -> None:
         """Nothing to do."""
@@ -50,6 +51,10 @@ class _Mp3Output:
     def write(self, audio: AudioSegment) -> None:
         """Never called: takes_frames is True."""
         raise NotImplementedError
+
+    def take_back(self, most_frames: int) -> int:
+        """Nothing can be changed any more."""
+        return 0
 
     def resync(self) -> None:
         """Nothing to do: it follows on what was written before."""

@@ -20,6 +20,7 @@ class Null:
     underruns = 0
     trouble = None
     unheard_s = 0.0
+    changeable_frames = 0
 
     def prepare(self) -> None:
         """Nothing to do."""
@@ -33,6 +34,10 @@ class Null:
 
     def write_frames(self, frames: bytes) -> None:
         """Forget them."""
+
+    def take_back(self, most_frames: int) -> int:
+        """Nothing can be changed any more."""
+        return 0
 
     def resync(self) -> None:
         """Nothing to do: it follows on what was written before."""

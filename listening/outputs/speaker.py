@@ -157,6 +157,21 @@ class Speaker:
         """Seconds of audio for which there was no device."""
         return self._unheard_frames / self._pcm.frame_rate_hz
 
+    @property
+    def changeable_frames(self) -> int:
+        """What the device will not take before it can have been changed."""
+        if self._absence is not None:
+            # It is counted as unheard already.
+            return 0
+        fixed_frames = self._tape.fixed_frames(self._clock())
+        return max(0, self._tape.written_frames - fixed_frames)
+
+    def take_back(self, most_frames: int) -> int:
+        """What is written next is put in its place on the tape."""
+        frames = min(most_frames, self.changeable_frames)
+        self._tape.written_frames -= frames
+        return frames
+
     def prepare(self) -> None:
         """Load simpleaudio and try the device: 10 ms with PulseAudio."""
         if self._simpleaudio is not None:

@@ -24,6 +24,10 @@ READ_AHEAD_S = 0.12
 """How far `read` is ahead of `heard`. simpleaudio asks every system for a buffer of 100 ms; through
 ALSA and PulseAudio 16 the distance was measured as 74 to 116 ms."""
 
+CHANGE_WITHIN_S = 0.05
+"""What lies so much further ahead than what was read can still be changed, by a writer that looks
+first."""
+
 LATE_FOR_S = 1.0
 """A writer that has been late for so long, whatever it wrote, will not catch up."""
 
@@ -99,6 +103,10 @@ class Tape:
             return 0
         elapsed_frames = (now - self._started_s) * self._rate_hz
         return max(0, round(elapsed_frames + self._drift.frames))
+
+    def fixed_frames(self, now: float) -> int:
+        """Everything before this frame is read, or may be at any moment."""
+        return self.heard_frames(now) + round((READ_AHEAD_S + CHANGE_WITHIN_S) * self._rate_hz)
 
     def heard_at(self, frame: int) -> float:
         """When everything before `frame` has been heard. Only after the start."""

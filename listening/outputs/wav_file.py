@@ -57,6 +57,7 @@ class WavFile:
     underruns = 0
     trouble = None
     unheard_s = 0.0
+    changeable_frames = 0
 
     def __init__(self, path: Path, largest_audio_bytes: int = LARGEST_AUDIO_BYTES) -> None:
         self._file = TargetFile(path)
@@ -93,6 +94,10 @@ class WavFile:
     def write_frames(self, frames: bytes) -> None:
         """Never called: takes_frames is False."""
         raise NotImplementedError
+
+    def take_back(self, most_frames: int) -> int:
+        """Nothing can be changed any more."""
+        return 0
 
     def resync(self) -> None:
         """Nothing to do: it follows on what was written before."""

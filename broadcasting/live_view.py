@@ -1,0 +1,173 @@
+"""The server's live view: what is played, how it goes, and who listens, the worst first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from broadcasting.broadcast import BroadcastView
+from broadcasting.ranking import EMPTY, SILENT, Standing
+from shell.paint import ALARM, BOLD, CYAN, DIM, PLAIN, YELLOW, Part, painted, progress
+from shell.text import clock, figure, listeners_text, named_values, one_line
+
+BROADCASTING = "broadcasting"
+
+LEAST_NAME_COLUMNS = 15
+MOST_NAME_COLUMNS = 47
+"""`[` IPv6 `]:` port."""
+
+NO_TENTHS, MOST_MS = 99.95, 999.5
+"""From where on figures are shorter, and in seconds."""
+
+_ROWS_ABOVE = 5
+"""Of the table: title, progress, figures, a free row, and its head."""
+
+
+class _Column(NamedTuple):
+    head: str
+    columns: int
+    text: Callable[[Standing], str]
+
+
+def _short(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    if unit == "ms" and value >= MOST_MS:
+        value, unit = value / 1e3, "s"
+    return f"{value:.{0 if value >= NO_TENTHS else 1}f} {unit}"
+
+
+_COLUMNS = (
+    _Column("loss", 6, lambda one: _short(None if one.loss is None else 100 * one.loss, "%")),
+    _Column("state", 7, lambda one: one.state),
+    _Column("jitter", 7, lambda one: _short(one.jitter_ms, "ms")),
+    _Column("buffer", 6, lambda one: _short(one.buffer_s, "s")),
+    _Column("repaired", 8, lambda one: str(one.repaired)),
+    _Column("RTT", 7, lambda one: _short(one.rtt_ms, "ms")),
+    _Column("since", 8, lambda one: clock(one.since_s)),
+)
+"""Where there is no room for all, the first ones are shown."""
+
+_GAP = 1
+_ORDER = ("since", "loss", "repaired", "jitter", "RTT", "buffer", "state")
+
+
+class LiveView:
+    """A screen and a plain line of the last `BroadcastView` that it was told."""
+
+    def __init__(self, place: str) -> None:
+        """`place`: where listeners find the server."""
+        self._place = place
+        self._now: BroadcastView | None = None
+        self._table: list[str] = []
+        self._table_of: tuple[object, ...] = ()
+
+    def tell(self, now: BroadcastView) -> None:
+        """What is to be shown."""
+        self._now = now
+
+    def places(self, rows: int) -> int:
+        """How many listeners a screen of `rows` has room for."""
+        return max(0, rows - _ROWS_ABOVE)
+
+    def lines(self, columns: int, rows: int) -> Sequence[str]:
+        """The screen."""
+        now = self._now
+        assert now is not None, "something is told before it is shown"
+        lines = [
+            painted(self._title(now), columns),
+            painted(progress(now.position_s, now.duration_s, columns), columns),
+            painted([(self._figures(now), PLAIN)], columns),
+        ]
+        if rows > _ROWS_ABOVE:
+            lines += ["".ljust(columns), *self._standings(now, columns, rows - _ROWS_ABOVE)]
+        return lines[:rows]
+
+    def text(self) -> str:
+        """A plain line."""
+        now = self._now
+        assert now is not None, "something is told before it is shown"
+        return named_values(
+            state=_state(now),
+            position_s=figure(now.position_s, 1),
+            duration_s=figure(now.duration_s, 1),
+            listeners=str(now.listeners),
+            lost=str(now.ranked.lost),
+            repaired=str(now.ranked.repaired),
+            jitter_ms=figure(now.ranked.jitter_ms, 3),
+            lateness_p99_ms=figure(now.lateness_p99_ms, 1),
+            title=now.title,
+        )
+
+    def _title(self, now: BroadcastView) -> list[Part]:
+        state = _state(now)
+        name = f"{now.title} · {now.artist}" if now.artist else now.title
+        style = CYAN if state == BROADCASTING else YELLOW
+        return [(state, style), ("  ", PLAIN), (one_line(name), BOLD)]
+
+    def _figures(self, now: BroadcastView) -> str:
+        rate = [] if now.bit_rate_bps is None else [f"{now.bit_rate_bps / 1000:.0f} kbit/s"]
+        figures = [
+            *rate,
+            self._place,
+            listeners_text(now.listeners),
+            f"{now.ranked.lost} lost",
+            f"{now.ranked.repaired} repaired",
+            f"99 % sent within {_short(now.lateness_p99_ms, 'ms')}",
+        ]
+        return " · ".join(figures)
+
+    def _standings(self, now: BroadcastView, columns: int, places: int) -> list[str]:
+        """The table. Made anew only when it has changed: it is most of what a screen costs."""
+        of = (now.ranked, now.listeners, columns, places)
+        if of != self._table_of:
+            self._table, self._table_of = _table(now, columns, places), of
+        return self._table
+
+
+def _state(now: BroadcastView) -> str:
+    if now.closing:
+        return "ending"
+    return BROADCASTING if now.started else "waiting"
+
+
+def _table(now: BroadcastView, columns: int, places: int) -> list[str]:
+    standings = now.ranked.worst
+    name_columns = max([LEAST_NAME_COLUMNS, *(len(one.name) for one in standings[:places])])
+    shown = _fitting(columns - min(name_columns, columns, MOST_NAME_COLUMNS))
+    name_columns = max(1, columns - sum(_GAP + one.columns for one in shown))
+    name_columns = min(name_columns, MOST_NAME_COLUMNS)
+    head = ["listener".ljust(name_columns), *(one.head.rjust(one.columns) for one in shown)]
+    table = [painted([((" " * _GAP).join(head), DIM)], columns)]
+    seen = standings[: places if now.listeners <= places else places - 1]
+    for one in seen:
+        # A listener may say what it likes: no figure is wider than its column.
+        cells = [column.text(one)[: column.columns].rjust(column.columns) for column in shown]
+        line = (" " * _GAP).join([_end(one.name, name_columns), *cells])
+        table.append(painted([(line, _style(one))], columns))
+    if now.listeners > len(seen):
+        more = now.listeners - len(seen)
+        table.append(painted([(f"and {more} more", DIM)], columns))
+    return table
+
+
+def _fitting(columns: int) -> list[_Column]:
+    """The columns that have room, in the order in which they are shown."""
+    fitting = []
+    for one in _COLUMNS:
+        columns -= _GAP + one.columns
+        if columns < 0:
+            break
+        fitting.append(one)
+    return sorted(fitting, key=lambda one: _ORDER.index(one.head))
+
+
+def _end(name: str, columns: int) -> str:
+    """`name`, or its end, which has the port."""
+    return name.ljust(columns) if len(name) <= columns else "…" + name[len(name) - columns + 1 :]
+
+
+def _style(one: Standing) -> str:
+    if one.state in (EMPTY, SILENT):
+        return ALARM
+    return YELLOW if one.lost else PLAIN

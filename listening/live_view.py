@@ -1,0 +1,230 @@
+"""The client's live view: what sounds, how much lies ready, how the last minute went. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from listening.display import summary
+from listening.fader import LEAST_DB, MOST_DB, Loudness
+from listening.last_minute import SECONDS, LastMinute, Second
+from listening.listen import ListenSnapshot
+from listening.session import State
+from shell.paint import (
+    ALARM,
+    BOLD,
+    CYAN,
+    DIM,
+    GREEN,
+    PLAIN,
+    YELLOW,
+    Part,
+    gauge,
+    painted,
+    progress,
+    sparkline,
+    width,
+)
+from shell.text import clock, figure, listeners_text, milliseconds, named_values, one_line
+
+if TYPE_CHECKING:
+    from listening.simulated_network import SimulatedNetwork
+
+GAUGE_COLUMNS = 20
+LABEL_COLUMNS = 18
+"""Beside a gauge or a minute: together they take 78 columns."""
+
+LEAST_LOSS_TOP, LEAST_JITTER_TOP_S = 0.1, 0.005
+"""What a line reaches up to if nothing was worse."""
+
+LOW_BUFFER = 0.5
+"""Of what should lie ready."""
+
+PLAYING = "playing"
+
+_ALL_KEYS = "space pause · ↑↓ volume · m mute · s statistics · q quit"
+_FEW_KEYS = "s statistics · q quit"
+_BACK = "s back · q quit"
+
+
+class LiveView:
+    """A screen and a plain line of what it was told last."""
+
+    def __init__(
+        self,
+        *,
+        buffer_s: float,
+        is_heard: bool,
+        has_keys: bool,
+        simulated: SimulatedNetwork | None = None,
+    ) -> None:
+        """`buffer_s`: what should lie ready; `is_heard`: there is somebody to pause for."""
+        self.shows_statistics = False
+        self._buffer_s = buffer_s
+        self._is_heard = is_heard
+        self._has_keys = has_keys
+        self._simulated = simulated
+        self._minute = LastMinute()
+        self._now: ListenSnapshot | None = None
+        self._loudness = Loudness()
+        self._bit_rate_bps: int | None = None
+        self._trouble: str | None = None
+
+    def tell(
+        self,
+        now: ListenSnapshot,
+        loudness: Loudness,
+        bit_rate_bps: int | None,
+        time_s: float,
+        trouble: str | None = None,
+    ) -> None:
+        """What is to be shown; `time_s` is monotonic; `trouble`: why nothing is heard."""
+        self._now, self._loudness, self._bit_rate_bps = now, loudness, bit_rate_bps
+        self._trouble = trouble
+        self._minute.tell(now.statistics, time_s)
+
+    def lines(self, columns: int, rows: int) -> Sequence[str]:
+        """The screen."""
+        now = self._now
+        assert now is not None, "something is told before it is shown"
+        page = self._statistics(now) if self.shows_statistics else self._parts(now, columns, rows)
+        return [painted(parts, columns) for parts in page[:rows]]
+
+    def text(self) -> str:
+        """A plain line."""
+        now = self._now
+        assert now is not None, "something is told before it is shown"
+        count = now.statistics
+        simulated = {"simulated": str(self._simulated.conditions)} if self._simulated else {}
+        return named_values(
+            state=self._state(now).replace(" ", "-"),
+            position_s=figure(now.position_s, 1),
+            duration_s=figure(now.duration_s, 1),
+            buffer_s=figure(now.buffer_s, 2),
+            expected=str(count.expected),
+            intact=str(count.intact),
+            retransmitted=str(count.retransmitted),
+            rebuilt=str(count.rebuilt),
+            lost=str(count.lost),
+            concealed_s=figure(count.concealed_s, 2),
+            paused_s=figure(count.paused_s, 2),
+            underruns=str(count.underruns),
+            jitter_ms=figure(_ms(count.jitter_s), 3),
+            rtt_ms=figure(_ms(count.rtt_s), 3),
+            **simulated,
+            title=now.title,
+        )
+
+    def _parts(self, now: ListenSnapshot, columns: int, rows: int) -> list[list[Part]]:
+        """The lines that have room, in order; each with its weight, the greatest goes first."""
+        has_come = now.statistics.received > 0
+        lines: list[tuple[int, list[Part]]] = [
+            (0, self._title(now)),
+            (1, progress(now.position_s, now.duration_s, columns) if has_come else []),
+            *([(0, [(self._trouble, ALARM)])] if self._trouble else []),
+            (5, []),
+            (1, self._buffer(now)),
+            (2, self._loss(columns)),
+            (2, self._jitter(now, columns)),
+            *([(3, self._volume())] if self._is_heard else []),
+            (4, self._facts(now)),
+        ]
+        if self._has_keys:
+            keys = _ALL_KEYS if self._is_heard else _FEW_KEYS
+            lines += [(5, []), (4, [(keys, DIM)])]
+        while len(lines) > rows:
+            heaviest = max(weight for weight, _ in lines)
+            # The last of them.
+            at = max(i for i, (weight, _) in enumerate(lines) if weight == heaviest)
+            del lines[at]
+        return [parts for _, parts in lines]
+
+    def _state(self, now: ListenSnapshot) -> str:
+        count = now.statistics
+        if now.state is State.CONNECTING:
+            gone = "the server is gone: looking for it"
+            return gone if count.received else "looking for the server"
+        if now.state is State.ENDING:
+            return "ending"
+        if not count.received:
+            return "waiting for the start"
+        return "paused" if self._loudness.paused else PLAYING
+
+    def _title(self, now: ListenSnapshot) -> list[Part]:
+        state = self._state(now)
+        name = f"{now.title} · {now.artist}" if now.artist else now.title
+        style = CYAN if state == PLAYING else YELLOW
+        return [(state, style), ("  ", PLAIN), (one_line(name), BOLD)]
+
+    def _buffer(self, now: ListenSnapshot) -> list[Part]:
+        share = now.buffer_s / self._buffer_s if self._buffer_s else 1.0
+        style = GREEN if share >= LOW_BUFFER or not self._is_heard else YELLOW
+        label = _label("buffer", f"{now.buffer_s:.2f} s")
+        return [(label, PLAIN), (gauge(share, GAUGE_COLUMNS), style)]
+
+    def _loss(self, columns: int) -> list[Part]:
+        seconds = self._last(columns)
+        known = [one.loss for one in seconds if one.loss is not None]
+        label = _label("loss", f"{100 * known[-1]:.1f} %" if known else "-")
+        top = max([LEAST_LOSS_TOP, *known])
+        parts: list[Part] = [(label, PLAIN)]
+        # A second in which something stayed lost looks different from one that was made good.
+        for is_lost, some in groupby(seconds, key=lambda one: one.lost > 0):
+            line = sparkline([one.loss for one in some], top)
+            parts.append((line, ALARM if is_lost else CYAN))
+        return parts
+
+    def _jitter(self, now: ListenSnapshot, columns: int) -> list[Part]:
+        values = [one.jitter_s for one in self._last(columns)]
+        top = max([LEAST_JITTER_TOP_S, *(value for value in values if value is not None)])
+        label = _label("jitter", milliseconds(_ms(now.statistics.jitter_s)))
+        return [(label, PLAIN), (sparkline(values, top), CYAN)]
+
+    def _last(self, columns: int) -> list[Second]:
+        """As many seconds as there is room for."""
+        room = min(SECONDS, max(0, columns - LABEL_COLUMNS))
+        return list(self._minute.seconds)[-room:] if room else []
+
+    def _volume(self) -> list[Part]:
+        volume_db = self._loudness.volume_db
+        share = (volume_db - LEAST_DB) / (MOST_DB - LEAST_DB)
+        bar = gauge(share, GAUGE_COLUMNS)
+        label = _label("volume", f"{volume_db:+.0f} dB" if volume_db else "0 dB")
+        if self._loudness.muted:
+            return [(label, PLAIN), (bar, DIM), ("  muted", YELLOW)]
+        return [(label, PLAIN), (bar, GREEN)]
+
+    def _facts(self, now: ListenSnapshot) -> list[Part]:
+        count = now.statistics
+        rate = self._bit_rate_bps
+        facts = [
+            *([f"{rate / 1000:.0f} kbit/s"] if rate is not None else []),
+            f"{count.retransmitted + count.rebuilt} repaired",
+            f"{count.lost} lost",
+            f"round trip {milliseconds(_ms(count.rtt_s))}",
+            *([f"delay {count.delay_s:.2f} s (auto)"] if count.delay_s is not None else []),
+            *([listeners_text(now.listeners)] if now.listeners is not None else []),
+            *([f"paused {clock(count.paused_s)}"] if count.paused_s else []),
+        ]
+        if self._simulated is not None:
+            facts.insert(0, f"simulated network: {self._simulated.conditions.as_text()}")
+        return [(" · ".join(facts), PLAIN)]
+
+    def _statistics(self, now: ListenSnapshot) -> list[list[Part]]:
+        rows = summary(now.statistics)
+        name_columns = max(width(name) for name, _, _ in rows)
+        value_columns = max(width(value) for _, value, _ in rows)
+        lines: list[list[Part]] = [self._title(now)]
+        for name, value, remark in rows:
+            text = f"{name:{name_columns}}  {value:>{value_columns}}  "
+            lines.append([(text, PLAIN), (remark, DIM)])
+        return [*lines, [(_BACK, DIM)]]
+
+
+def _label(name: str, value: str) -> str:
+    return f"{name:8}{value:>8}  "
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3
