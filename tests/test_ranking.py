@@ -31,7 +31,8 @@ class Room:
         for number, one in reports.items():
             self.registry.add(
                 Listener(
-                    address=address(number), nonce="n", session=str(number), joined_at=0.0, heard_at=10.0,
+                    address=address(number), nonce="n", session=str(number),
+                    joined_at=0.0, heard_at=10.0,
                     first_sequence=0, first_time_us=0, live_time_us=0, name=str(number),
                     report=one, unread=None if one is None else Message(0, Type.REPORT),
                 )
