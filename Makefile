@@ -37,5 +37,5 @@ bench-loss: ## measure what is heard over a network that loses, and draw it in d
 	@.venv/bin/python -m bench.loss --picture docs/loss.png $(ARGS)
 
 clean: ## remove everything that was made, the environments too
-	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav
+	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav demo.html
 	find . -name __pycache__ -prune -exec rm -rf {} +

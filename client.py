@@ -47,6 +47,7 @@ from wire.log import get_logger  # noqa: E402
 
 if TYPE_CHECKING:
     from listening.simulated_network import SimulatedNetwork
+    from shell.record import Record
     from wire.link_conditions import LinkConditions
 
 FAILED = 1
@@ -85,14 +86,16 @@ class Client:
         self._silenced = False
         self._abort = False
 
-    def run(self, line: LiveLine, signals: Signals) -> None:
+    def run(self, line: LiveLine, signals: Signals, record: Record | None = None) -> None:
         """Listen until the stream ends, or a signal to stop; a second signal does not wait."""
         receiver = self._worker("receiver", self._receive, signals)
         player = self._worker("playback", self._play, signals)
         while player.is_working:
             if line.is_due():
                 line.show(live_text(self.snapshot(), self.simulated))
-            if signals.wait(REFRESH_S):
+            if record is not None and record.is_due():
+                self.tell(record)
+            if signals.wait(REFRESH_S if record is None else record.pause_s(REFRESH_S)):
                 self._silence()
         with self._meeting:
             self.listen.leave(time.monotonic())
@@ -104,6 +107,12 @@ class Client:
         player.join()
         receiver.join()
         self._bell.close()
+
+    def tell(self, record: Record) -> None:
+        """The figures of now."""
+        from listening.timeline import figures
+
+        record.tell(record.now_s(), figures(self.snapshot()))
 
     def snapshot(self) -> ListenSnapshot:
         """The state now."""
@@ -222,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = make_output(options.output)
         if options.json is not None:
             check_writable(options.json)
+        record = _record(options)
         addresses = server_addresses(options.host, options.port)
         sockets = open_client_sockets(addresses)
     except (ValueError, OutputError) as error:
@@ -253,8 +263,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Signals() as signals:
             stream = human_stream(options.json, options.output)
             with LiveLine(stream, quiet=options.quiet) as line:
-                client.run(line, signals)
-            return _tell_the_end(options, client)
+                client.run(line, signals, record)
+            status = _tell_the_end(options, client)
+            return status if record is None else max(status, _write_record(client, record))
     finally:
         for sock in sockets:
             sock.close()
@@ -271,6 +282,28 @@ def _simulated_network(
 
     log.warning("simulated network: %s", conditions)
     return SimulatedNetwork(listen, conditions)
+
+
+def _record(options: argparse.Namespace) -> Record | None:
+    """What `--report` and `--csv` ask for; raises ValueError if that cannot be written."""
+    if options.report is None and options.csv is None:
+        return None
+    from shell.record import Record
+
+    return Record(options.report, options.csv, server=False, begun_at=STARTED_AT)
+
+
+def _write_record(client: Client, record: Record) -> int:
+    """Write what was recorded; the exit status that comes of it."""
+    from listening.timeline import report
+    from shell.record import ended_now
+
+    client.tell(record)
+    end = client.snapshot()
+    facts = summary(end.statistics) + simulation_rows(client.simulated)
+    failure = client.failure or client.listen.failure
+    fault = record.finish(report(end, facts, failure, record.rows, ended_now(record.now_s())))
+    return 0 if fault is None else _failed(fault, FAILED)
 
 
 def _tell_the_end(options: argparse.Namespace, client: Client) -> int:
