@@ -33,10 +33,10 @@ def report(
     end: ListenSnapshot, facts: Sequence[Fact], failure: str | None, rows: Sequence[Row], when: str
 ) -> Report:
     """What is on the page. `when` it was, in words."""
-    by = f" by {end.artist}" if end.artist else ""
+    by = f"By {end.artist}, as one" if end.artist else "As one"
     return Report(
         title=end.title or "No stream",
-        subtitle=f"As one listener heard it{by}. {when}",
+        subtitle=f"{by} listener heard it. {when}",
         failure=failure,
         facts=facts,
         rows=rows,

@@ -25,6 +25,9 @@ MOST_SMALL_ROWS = 120
 
 _HERE = Path(__file__).parent
 
+_PART = ' class="part"'
+"""Of a fact whose name is indented: it is a part of the one above."""
+
 _TABLE = (
     ("lost", "lost"),
     ("repaired", "repaired"),
@@ -109,9 +112,10 @@ def _over_time(report: Report) -> str:
         return '<h2>Over time</h2><p class="faint">It was over before a second had passed.</p>'
     step_s = max(row.end_s - row.begin_s for row in rows)
     concealed_s = sum(row.figures.concealed_s for row in rows)
+    places = len(gaps(rows))
     marks = (
         f'<span class="key"></span> marks when sound was missing and concealed:'
-        f" {concealed_s:.2f} s in {len(gaps(rows))} places."
+        f" {concealed_s:.2f} s in {places} place{'' if places == 1 else 's'}."
         if concealed_s
         else "No sound was missing."
     )
@@ -139,7 +143,8 @@ def _charts(rows: Sequence[Row], size: Size, mark: str) -> str:
 
 def _facts(facts: Sequence[tuple[str, str, str]]) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{_safe(name)}</th><td class="n">{_safe(value)}</td>'
+        f'<tr><th scope="row"{_PART * name.startswith(" ")}>{_safe(name.strip())}</th>'
+        f'<td class="n">{_safe(value)}</td>'
         f'<td class="faint">{_safe(remark)}</td></tr>'
         for name, value, remark in facts
     )

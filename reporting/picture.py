@@ -11,8 +11,8 @@ from shell.text import clock, one_line
 WIDTH_IN, HEIGHT_IN, DPI = 8.0, 4.5, 200
 """1,600 pixels: sharp on a dense screen, and on paper."""
 
-MOST_TITLE = 80
-"""Letters that fit over the chart."""
+MOST_TITLE = 50
+"""Letters that fit over the chart, beside the legend."""
 
 LETTERS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "IPAexGothic", "IPAGothic", "Hiragino Sans",
            "Yu Gothic", "MS Gothic", "WenQuanYi Zen Hei", "Unifont")  # fmt: skip
@@ -64,7 +64,7 @@ def picture(report: Report) -> bytes:
         lower.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: clock(max(0.0, at_s))))
         for begin, end in gaps(rows):
             lower.axvspan(begin, end, color="#f3c6b0", lw=0)
-        upper.legend(frameon=False, ncols=2, loc="upper right")
+        upper.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
         for axes in (upper, lower):
             axes.grid(axis="y", color="#ddd", linewidth=0.5)
             axes.set_axisbelow(True)

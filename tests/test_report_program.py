@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from reporting.page import Listener, Report
+from reporting.page import page as make_page
+from reporting.timeline import Figures, Row
 from tests.chromium import Page, browser
-from tests.programs import SAMPLE, Program, client, end, run, server
+from tests.programs import SAMPLE, Argument, Program, client, end, run, server
 
 LOSSY = "loss=20%,burst=8,delay=60ms,jitter=20ms,seed=3"
 
@@ -126,6 +129,20 @@ def test_a_page_fits_asks_nobody_and_has_no_faults(
     assert (ground == "rgb(255, 255, 255)") != dark
 
 
+def test_a_long_and_hostile_title_is_text_and_fits(tmp_path: Path, page: Page) -> None:
+    file = tmp_path / "hostile.html"
+    rows = [Row(0.0, 1.0, Figures(expected=13, lost=1))]
+    facts = [("lost", "1", HOSTILE)]
+    listeners = [Listener(HOSTILE, HOSTILE, rows)]
+    content = Report(HOSTILE, HOSTILE, HOSTILE, facts, rows, listeners, HOSTILE)
+    file.write_text(make_page(content), encoding="utf-8")
+    text = show(page, file, width=360)
+    assert text.startswith('<script>document.title="taken"</script>&?[31m 日本語 長い')
+    assert page.evaluate("document.title") != "taken"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert not page.complaints
+
+
 def test_a_number_is_told_where_the_pointer_is(ran: Run, page: Page) -> None:
     show(page, ran.listener / "r.html")
     page.evaluate(
@@ -158,7 +175,7 @@ def test_a_listener_that_is_stopped_leaves_a_report(tmp_path: Path, number: sign
 
 def test_a_report_tells_that_the_server_was_lost(tmp_path: Path) -> None:
     with (
-        server(tmp_path, SAMPLE) as broadcast,
+        server(tmp_path, SAMPLE, "--timeout", 1) as broadcast,
         client(
             tmp_path, broadcast, "--output", "null", "--timeout", 0.5, "--report", "r.html"
         ) as listener,
@@ -197,7 +214,7 @@ def test_a_picture_replaces_what_was_there(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_written_is_found_out_at_the_start(
     tmp_path: Path, script: str, arguments: list[str], says: str
 ) -> None:
-    where = ["127.0.0.1", 9] if script == "client.py" else [SAMPLE, 0]
+    where: list[Argument] = ["127.0.0.1", 9] if script == "client.py" else [SAMPLE, 0]
     finished = run(tmp_path, script, *where, *arguments)
     assert finished.status == 2
     assert says in finished.stderr
