@@ -173,6 +173,16 @@ def test_a_listener_that_is_stopped_leaves_a_report(tmp_path: Path, number: sign
         assert not list(listener.folder.glob(".report-*"))
 
 
+def test_a_server_that_is_stopped_leaves_a_report(tmp_path: Path) -> None:
+    with server(tmp_path, SAMPLE, "--report", "r.html", "--csv", "r.csv") as broadcast:
+        broadcast.send(signal.SIGINT)
+        assert broadcast.wait() == 0
+        content = (broadcast.folder / "r.html").read_text()
+        assert "Nobody has listened." in content
+        assert content.endswith("</html>\n")
+        assert rows_of(broadcast.folder)
+
+
 def test_a_report_tells_that_the_server_was_lost(tmp_path: Path) -> None:
     with (
         server(tmp_path, SAMPLE, "--timeout", 1) as broadcast,
