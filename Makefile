@@ -44,5 +44,5 @@ bench-flood: setup ## measure what listeners notice of floods of datagrams
 	@.venv/bin/python -m bench.flood $(ARGS)
 
 clean: ## remove everything that was made, the environments too
-	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav
+	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav demo.html
 	find . -name __pycache__ -prune -exec rm -rf {} +

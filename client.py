@@ -54,6 +54,7 @@ from wire.log import get_logger  # noqa: E402
 if TYPE_CHECKING:
     from listening.seal import ClientSeal
     from listening.simulated_network import SimulatedNetwork
+    from shell.record import Record
     from wire.link_conditions import LinkConditions
 
 FAILED = 1
@@ -94,7 +95,9 @@ class Client:
         self._silenced = False
         self._abort = False
 
-    def run(self, live: Live, view: LiveView, signals: Signals) -> None:
+    def run(
+        self, live: Live, view: LiveView, signals: Signals, record: Record | None = None
+    ) -> None:
         """Listen until the stream ends, or a signal to stop; a second signal does not wait."""
         receiver = self._worker("receiver", self._receive, signals)
         player = self._worker("playback", self._play, signals)
@@ -103,8 +106,12 @@ class Client:
             if live.is_due():
                 self._tell(view)
                 live.show(view)
+            if record is not None and record.is_due():
+                self.tell(record)
             pause_s = live.pause_s
             pause_s = REFRESH_S if pause_s is None else min(pause_s, REFRESH_S)
+            if record is not None:
+                pause_s = record.pause_s(pause_s)
             if signals.wait(pause_s) or self._obey(live, view):
                 self._silence()
         with self._meeting:
@@ -150,6 +157,12 @@ class Client:
         if fader.wanted != before:
             log.info("the listener wants it so: %s", fader.wanted)
             self._alarm.ring()
+
+    def tell(self, record: Record) -> None:
+        """The figures of now."""
+        from listening.timeline import figures
+
+        record.tell(record.now_s(), figures(self.snapshot()))
 
     def snapshot(self) -> ListenSnapshot:
         """The state now."""
@@ -280,6 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = make_output(options.output)
         if options.json is not None:
             check_writable(options.json)
+        record = _record(options)
         addresses = server_addresses(options.host, options.port)
         sockets = open_client_sockets(addresses)
     except (ValueError, OutputError, KeyFileError) as error:
@@ -320,8 +334,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     has_keys=live.has_keys,
                     simulated=simulated,
                 )
-                client.run(live, view, signals)
-            return _tell_the_end(options, client)
+                client.run(live, view, signals, record)
+            status = _tell_the_end(options, client)
+            return status if record is None else max(status, _write_record(client, record))
     finally:
         for sock in sockets:
             sock.close()
@@ -365,6 +380,28 @@ def _simulated_network(
 
     log.warning("simulated network: %s", conditions)
     return SimulatedNetwork(listen, conditions)
+
+
+def _record(options: argparse.Namespace) -> Record | None:
+    """What `--report` and `--csv` ask for; raises ValueError if that cannot be written."""
+    if options.report is None and options.csv is None:
+        return None
+    from shell.record import Record
+
+    return Record(options.report, options.csv, server=False, begun_at=STARTED_AT)
+
+
+def _write_record(client: Client, record: Record) -> int:
+    """Write what was recorded; the exit status that comes of it."""
+    from listening.timeline import report
+    from shell.record import ended_now
+
+    client.tell(record)
+    end = client.snapshot()
+    facts = summary(end.statistics) + simulation_rows(client.simulated)
+    failure = client.failure or client.listen.failure
+    fault = record.finish(report(end, facts, failure, record.rows, ended_now(record.now_s())))
+    return 0 if fault is None else _failed(fault, FAILED)
 
 
 def _tell_the_end(options: argparse.Namespace, client: Client) -> int:

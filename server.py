@@ -9,6 +9,8 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
 import secrets
 import socket
 import sys
@@ -50,7 +52,10 @@ from wire.log import get_logger
 from wire.parity import MESSAGE_S, OVERHEAD_BYTES
 
 if TYPE_CHECKING:
+    from broadcasting.audience_record import AudienceRecord
+    from broadcasting.reception import Departed
     from broadcasting.seal import ServerSeal
+    from shell.record import Record
 
 FAILED = 1
 
@@ -77,6 +82,9 @@ MOST_LOOKS = 4
 LOOK_PAUSE_S = 0.002
 """So often, at each refresh, some listeners are looked at. Meanwhile what is due can be sent."""
 
+RECORD_BATCH = 200
+"""For a record so many listeners are looked at before whoever waits for the lock has it."""
+
 log = get_logger("server")
 
 
@@ -100,7 +108,9 @@ class Server:
         self._alarm = Alarm()
         self._abort = False
 
-    def run(self, live: Live, view: LiveView, signals: Signals) -> None:
+    def run(
+        self, live: Live, view: LiveView, signals: Signals, record: ServerRecord | None = None
+    ) -> None:
         """Serve until the programme is over. One signal ends it in order, a second at once."""
         receiver = self._worker("receiver", self._receive, signals)
         broadcaster = self._worker("broadcaster", self._send, signals)
@@ -109,7 +119,12 @@ class Server:
             if live.is_due():
                 self._tell(view, live.rows())
                 live.show(view)
-            asked_now = signals.wait(live.pause_s)
+            pause_s = live.pause_s
+            if record is not None:
+                if record.record.is_due():
+                    record.tell(self)
+                pause_s = record.record.pause_s(REFRESH_S if pause_s is None else pause_s)
+            asked_now = signals.wait(pause_s)
             if asked_now:
                 asked += asked_now
                 self._stop(abort=asked > 1)
@@ -140,6 +155,29 @@ class Server:
             time.sleep(LOOK_PAUSE_S)
         with self._meeting:
             view.tell(self.broadcast.view(time.monotonic()))
+
+    def present(self) -> Iterator[Departed]:
+        """Everyone who is registered, with the figures of each; the lock is held for a few only."""
+        with self._meeting:
+            addresses = self.broadcast.addresses
+        for begin in range(0, len(addresses), RECORD_BATCH):
+            with self._meeting:
+                batch = addresses[begin : begin + RECORD_BATCH]
+                found = self.broadcast.present(batch, time.monotonic())
+            yield from found
+
+    def departed(self, after: int) -> tuple[list[Departed], int]:
+        """Those who left after so many had, as far as they are kept; how many have now."""
+        with self._meeting:
+            gone = self.broadcast.statistics.accepted - len(self.broadcast.addresses)
+            kept = self.broadcast.departed
+            first = max(0, len(kept) - (gone - after))
+            return list(itertools.islice(kept, first, None)), gone
+
+    def position_s(self) -> float | None:
+        """Where the stream is; None if it has not started."""
+        with self._meeting:
+            return self.broadcast.position_s(time.monotonic())
 
     def _stop(self, *, abort: bool) -> None:
         with self._meeting:
@@ -252,6 +290,24 @@ class Server:
                     self.broadcast.add_segment(segment)
 
 
+class ServerRecord:
+    """What `--report` and `--csv` are told of a server; of the thread that shows the live line."""
+
+    def __init__(self, record: Record, audience: AudienceRecord) -> None:
+        self.record = record
+        self.audience = audience
+        self._gone = 0
+
+    def tell(self, server: Server) -> None:
+        """The figures of now."""
+        # Who leaves in between is found in both, with the same name; its last figures count.
+        present = list(server.present())
+        departed, self._gone = server.departed(self._gone)
+        now_s = self.record.now_s()
+        total = self.audience.tell(now_s, [*present, *departed])
+        self.record.tell(now_s, dataclasses.replace(total, position_s=server.position_s()))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; its exit status."""
     options = parse(arguments)
@@ -268,7 +324,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seal = _seal(options.key_file)
         if options.json is not None:
             check_writable(options.json)
+        record = _record(options)
         sockets = open_server_sockets(options.host, options.port)
+    except ValueError as error:
+        return _failed(str(error), WRONG_USAGE)
     except OSError as error:
         return _failed(f"cannot write {options.json}: {error.strerror}", WRONG_USAGE)
     except KeyFileError as error:
@@ -283,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, tracks, faults, sockets, seal)
+        return _serve(options, tracks, faults, sockets, seal, record)
     finally:
         for sock in sockets:
             sock.close()
@@ -335,6 +394,7 @@ def _serve(
     faults: Sequence[SourceError],
     sockets: Sequence[socket.socket],
     seal: ServerSeal | None,
+    record: ServerRecord | None,
 ) -> int:
     playable = [file for file in options.files if file in tracks]
     durations = [tracks[file].duration_s for file in playable]
@@ -389,8 +449,42 @@ def _serve(
             log.info("listening on %s for at most %d listeners", where, options.max_clients)
             if seal is not None:
                 log.info("sealed with the key in %s", options.key_file)
-            server.run(live, LiveView(_place(options.host, sockets)), signals)
-        return _tell_the_end(options, server)
+            server.run(live, LiveView(_place(options.host, sockets)), signals, record)
+        status = _tell_the_end(options, server)
+        return status if record is None else max(status, _write_record(server, record))
+
+
+def _record(options: argparse.Namespace) -> ServerRecord | None:
+    """What `--report` and `--csv` ask for; raises ValueError if that cannot be written."""
+    if options.report is None and options.csv is None:
+        return None
+    from broadcasting.audience_record import AudienceRecord
+    from shell.record import Record
+
+    record = Record(options.report, options.csv, server=True, begun_at=time.monotonic())
+    return ServerRecord(record, AudienceRecord())
+
+
+def _write_record(server: Server, record: ServerRecord) -> int:
+    """Write what was recorded; the exit status that comes of it."""
+    from broadcasting.audience_record import report
+    from shell.record import ended_now
+
+    record.tell(server)
+    now = time.monotonic()
+    end = server.broadcast.snapshot(now)
+    failure = None if server.failure is None else f"stopped by a fault: {server.failure}"
+    content = report(
+        record.audience,
+        end.title,
+        summary(end),
+        failure,
+        record.record.rows,
+        server.broadcast.listeners(now),
+        ended_now(record.record.now_s()),
+    )
+    fault = record.record.finish(content)
+    return 0 if fault is None else _failed(fault, FAILED)
 
 
 def _place(host: str | None, sockets: Sequence[socket.socket]) -> str:

@@ -288,6 +288,10 @@ class Broadcast:
             lateness_p99_ms=_ms(self.lateness.percentile_s(99)),
         )
 
+    def position_s(self, now: float) -> float | None:
+        """Where the stream is; None if it has not started."""
+        return self._stream.position_s(now) if self._stream.started else None
+
     @property
     def departed(self) -> Sequence[Departed]:
         """Those who left, the newest last."""
@@ -295,11 +299,15 @@ class Broadcast:
 
     def listeners(self, now: float) -> list[Departed]:
         """Everyone who was or is registered, with the last figures each gave."""
-        present = [
+        return [*self.departed, *self.present(self.addresses, now)]
+
+    def present(self, addresses: Sequence[Address], now: float) -> list[Departed]:
+        """Those of `addresses` who are registered, with the last figures each gave."""
+        found = (one for address in addresses if (one := self._registry.at(address)) is not None)
+        return [
             Departed(one.address, one.joined_at, now, "listening", self._reception.read_report(one))
-            for one in self._registry
+            for one in found
         ]
-        return [*self.departed, *present]
 
     # Within.
 

@@ -70,6 +70,15 @@ def add_common(parser: argparse.ArgumentParser, log_file: str) -> None:
         "--json", metavar="PATH", help="write the final statistics as JSON (- is standard output)"
     )
     parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write a report with charts at the end: FILE.html, a page that needs no network, or"
+        " FILE.png, the main chart alone",
+    )
+    parser.add_argument(
+        "--csv", metavar="FILE", help="write figures over time, one row a second, as CSV"
+    )
+    parser.add_argument(
         "--log-file", metavar="PATH", default=log_file, help="where to log (default: %(default)s)"
     )
     parser.add_argument(

@@ -1,7 +1,7 @@
 """The demonstration: server and client on this machine, with the bundled sample.
 
 To the loudspeaker where there is one, else to demo.wav (four times as fast: nobody listens).
-It is over in 20 seconds and leaves the statistics on the screen.
+It is over in 20 seconds and leaves the statistics on the screen, and a report in demo.html.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from listening.outputs import OutputError, make_output  # noqa: E402 - found by 
 
 SAMPLE = "samples/sample.mp3"
 WAV = "demo.wav"
+REPORT = "demo.html"
 
 LISTEN_S = 14.0
 """Of the sample's 30 s; what is left of the 20 s is for starting, and for playing what is sent."""
@@ -54,7 +55,8 @@ def main() -> int:
     server, port = start_server(*([] if aloud else ["--speed", FASTER]))
     output = "speaker" if aloud else WAV
     client = subprocess.Popen(
-        [sys.executable, "client.py", "127.0.0.1", port, "--output", output], cwd=ROOT
+        [sys.executable, "client.py", "127.0.0.1", port, "--output", output, "--report", REPORT],
+        cwd=ROOT,
     )
     try:
         client.wait(LISTEN_S)
@@ -66,6 +68,8 @@ def main() -> int:
     print(told, end="")
     if client.returncode == 0 and not aloud:
         print(f"Listen to {WAV} with any player.")
+    if client.returncode == 0:
+        print(f"How it went, over time: open {(ROOT / REPORT).as_uri()} in a browser.")
     return client.returncode or server.returncode
 
 

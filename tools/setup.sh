@@ -7,8 +7,8 @@
 #   tools/setup.sh fuzz                 .venv, with requirements-fuzz.txt
 #   tools/setup.sh bench                .venv, with requirements-bench.txt, and where root asks, a
 #                                       network for the kernel to lose datagrams on
-#   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, a sound server that the
-#                                       tests listen to, and that network, which they cut; no
+#   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, a sound server and a
+#                                       browser for the tests, and that network, which they cut; no
 #                                       VERSION: each supported one found
 #
 # Standard output names the Python of each environment, one a line; all else is on standard error.
@@ -22,6 +22,7 @@ supported=(3.13 3.12 3.11)
 build_packages=(gcc libc6-dev libasound2-dev) # simpleaudio is compiled
 network_packages=(iproute2 nftables)
 sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins)
+browser_packages=(chromium)
 
 say() { echo "setup: $*"; }
 die() {
@@ -153,15 +154,15 @@ files=(requirements.txt)
 packages=()
 case $goal in
 run) ;;
-lint) files+=(requirements-dev.txt) ;;
+lint) files+=(requirements-report.txt requirements-dev.txt) ;;
 fuzz) files+=(requirements-fuzz.txt) ;;
 bench)
-    files+=(requirements-bench.txt)
+    files+=(requirements-report.txt requirements-bench.txt)
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
 test)
-    files+=(requirements-dev.txt)
-    packages+=("${sound_packages[@]}")
+    files+=(requirements-report.txt requirements-dev.txt)
+    packages+=("${sound_packages[@]}" "${browser_packages[@]}")
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
 *) die "usage: tools/setup.sh run | lint | fuzz | bench | test [VERSION ...]" ;;
