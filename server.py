@@ -9,6 +9,7 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import secrets
 import socket
 import sys
@@ -16,11 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
+from broadcasting.reception import Departed
 from broadcasting.registry import LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
@@ -46,6 +49,9 @@ from wire.address import Address, address_text
 from wire.log import get_logger
 from wire.parity import MESSAGE_S, OVERHEAD_BYTES
 
+if TYPE_CHECKING:
+    from broadcasting.web.view import View
+
 FAILED = 1
 
 PATIENCE_S = 0.02
@@ -61,6 +67,10 @@ not wait for the log or the display."""
 
 REFRESH_S = 1.0
 """Of the line on the terminal, which tells seconds. To draw it costs as much as two listeners."""
+
+VIEW_BATCH = 200
+"""For the status pages so many listeners are looked at before whoever waits for the lock has it:
+0.2 ms, where all of ten thousand would take 10."""
 
 log = get_logger("server")
 
@@ -117,6 +127,22 @@ class Server:
     def _snapshot(self) -> BroadcastSnapshot:
         with self._meeting:
             return self.broadcast.snapshot(time.monotonic())
+
+    def view(self) -> View:
+        """For the status pages. Any thread."""
+        from broadcasting.web.view import LATENESS_BOUNDS_S, View
+
+        snapshot = self._snapshot()
+        with self._meeting:
+            addresses = self.broadcast.addresses
+            lateness = self.broadcast.lateness.within(LATENESS_BOUNDS_S)
+        listeners: list[Departed] = []
+        for begin in range(0, len(addresses), VIEW_BATCH):
+            batch = addresses[begin : begin + VIEW_BATCH]
+            with self._meeting:
+                listeners += self.broadcast.present(batch, time.monotonic())
+        capacity = self.broadcast.settings.max_clients
+        return View(snapshot, listeners, capacity, lateness, self.failure is not None)
 
     def _stop(self, *, abort: bool) -> None:
         with self._meeting:
@@ -233,6 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json is not None:
             check_writable(options.json)
         sockets = open_server_sockets(options.host, options.port)
+        status_socket = _status_socket(options)
     except OSError as error:
         return _failed(f"cannot write {options.json}: {error.strerror}", WRONG_USAGE)
     except AddressError as error:
@@ -245,12 +272,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, tracks, faults, sockets)
+        return _serve(options, tracks, faults, sockets, status_socket)
     finally:
-        for sock in sockets:
+        for sock in (*sockets, *filter(None, [status_socket])):
             sock.close()
         if logging_to is not None:
             logging_to.close()
+
+
+def _status_socket(options: argparse.Namespace) -> socket.socket | None:
+    """The socket of the status pages, if they are wanted; raises AddressError."""
+    if options.status is None:
+        return None
+    from shell.web import open_web_socket
+
+    host, port = options.status
+    return open_web_socket(host, port, "--status")
 
 
 def _too_many(listeners: int) -> str | None:
@@ -282,6 +319,7 @@ def _serve(
     tracks: dict[str, Track],
     faults: Sequence[SourceError],
     sockets: Sequence[socket.socket],
+    status_socket: socket.socket | None,
 ) -> int:
     playable = [file for file in options.files if file in tracks]
     durations = [tracks[file].duration_s for file in playable]
@@ -320,12 +358,26 @@ def _serve(
     server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)
     with Signals() as signals:
-        with LiveLine(stream, quiet=options.quiet) as line:
+        with LiveLine(stream, quiet=options.quiet) as line, contextlib.ExitStack() as beside:
             where = ", ".join(address_text(sock.getsockname()) for sock in sockets)
             line.say(f"listening on {where}")
             log.info("listening on %s for at most %d listeners", where, options.max_clients)
+            if status_socket is not None:
+                line.say(f"status page at {_serve_status(status_socket, server, beside)}")
             server.run(line, signals)
         return _tell_the_end(options, server)
+
+
+def _serve_status(listening: socket.socket, server: Server, beside: contextlib.ExitStack) -> str:
+    """Answer on `listening` as long as `beside` is open; where that is."""
+    from broadcasting.web.pages import Pages
+    from shell.web import WebServer
+
+    pages = Pages(server.view)
+    beside.enter_context(WebServer(listening, lambda path: pages.at(path, time.monotonic())))
+    where = f"http://{address_text(listening.getsockname())}/"
+    log.info("status page at %s", where)
+    return where
 
 
 def _tell_the_end(options: argparse.Namespace, server: Server) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from broadcasting.parity import Fec
 from broadcasting.parity_control import AUTO, AUTO_MESSAGES, MOST_PARITIES
-from shell.arguments import Parser, add_common, integer, number, port
+from shell.arguments import Parser, add_common, endpoint, integer, number, port
 from wire.parity import MOST_SHARDS
 
 _EXAMPLES = """examples:
@@ -110,6 +110,13 @@ def _parser() -> Parser:
         default=1.0,
         metavar="X",
         help="X times real time, for tests and copies (default: %(default)s)",
+    )
+    add(
+        "--status",
+        type=endpoint,
+        metavar="[ADDRESS:]PORT",
+        help="show how it goes as a web page, with /status.json, /metrics for Prometheus and"
+        " /healthz (default: no; ADDRESS: 127.0.0.1, which only this machine can reach)",
     )
     add_common(parser, "logs/server.log")
     return parser

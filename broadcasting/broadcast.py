@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from broadcasting.audience import Audience
 from broadcasting.parity_control import ParityControl
 from broadcasting.reception import NEVER, Departed, Reception
 from broadcasting.registry import Change
@@ -49,6 +50,7 @@ class BroadcastSnapshot:
     lateness_p99_ms: float | None
     lateness_max_ms: float | None
     statistics: ServerStatistics
+    audience: Audience
 
 
 class Broadcast:
@@ -215,13 +217,13 @@ class Broadcast:
             started=self._stream.started,
             closing=self._end is not None,
             listeners=len(self._registry),
-            lost=sum(r.lost for r in reports)
-            + sum(d.report.lost for d in self.departed if d.report is not None),
+            lost=self._reception.audience.lost,
             jitter_ms=max((r.jitter_ms for r in reports if r.jitter_ms is not None), default=None),
             lateness_p50_ms=_ms(self.lateness.percentile_s(50)),
             lateness_p99_ms=_ms(self.lateness.percentile_s(99)),
             lateness_max_ms=_ms(self.lateness.max_s),
             statistics=statistics,
+            audience=dataclasses.replace(self._reception.audience),
         )
 
     @property
@@ -231,11 +233,15 @@ class Broadcast:
 
     def listeners(self, now: float) -> list[Departed]:
         """Everyone who was or is registered, with the last figures each gave."""
-        present = [
+        return [*self.departed, *self.present(self.addresses, now)]
+
+    def present(self, addresses: Sequence[Address], now: float) -> list[Departed]:
+        """Those of `addresses` who are registered, with the last figures each gave."""
+        found = (one for address in addresses if (one := self._registry.at(address)) is not None)
+        return [
             Departed(one.address, one.joined_at, now, "listening", self._reception.read_report(one))
-            for one in self._registry
+            for one in found
         ]
-        return [*self.departed, *present]
 
     # Within.
 

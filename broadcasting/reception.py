@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from broadcasting.audience import Audience
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
 from broadcasting.outbox import Outbox
@@ -114,6 +115,7 @@ class Reception:
         """
         self.registry = Registry(settings.max_clients, settings.timeout_s)
         self.departed: deque[Departed] = deque(maxlen=MAX_DEPARTED)
+        self.audience = Audience()
         self.closing = False
         """The end has been told: nobody is admitted any more."""
         self._settings = settings
@@ -200,10 +202,14 @@ class Reception:
         if listener.unread is not None:
             unread, listener.unread = listener.unread, None
             try:
-                listener.report = Report.from_message(unread)
+                self._take_figures(listener, Report.from_message(unread))
             except MessageError:
                 self._statistics.malformed += 1
         return listener.report
+
+    def _take_figures(self, listener: Listener, report: Report) -> None:
+        self.audience.add(listener.report, report)
+        listener.report, listener.unread = report, None
 
     # Taking messages.
 
@@ -268,7 +274,7 @@ class Reception:
         self._log_received(message, size, address_text(address))
         listener = self.registry.at(address)
         if listener is not None and listener.session == goodbye.session:
-            listener.report, listener.unread = goodbye, None
+            self._take_figures(listener, goodbye)
             self.dismiss(listener, now, "goodbye")
         # The same words back, so the answer is never longer than the question, and a GOODBYE
         # whose answer was lost can be answered again when nothing is known of it any more. But of

@@ -196,7 +196,7 @@ def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise AddressError(_why_not_bound(address, error)) from None
+        raise AddressError(why_not_bound(address, error)) from None
     return sock
 
 
@@ -212,12 +212,13 @@ def _prepared(family: socket.AddressFamily) -> socket.socket:
     return sock
 
 
-def _why_not_bound(address: Address, error: OSError) -> str:
+def why_not_bound(address: Address, error: OSError, option: str = "--host") -> str:
+    """In one line, for the user who gave `address` with `option`."""
     host, port = address[0], address[1]
     if isinstance(error, PermissionError):
         return f"port {port} is not allowed here: choose one above 1023"
     if error.errno in (98, 48, 10048):  # EADDRINUSE on Linux, BSD, Windows
         return f"port {port} is in use: stop the program that has it, or choose another port"
     if error.errno in (99, 49, 10049):  # EADDRNOTAVAIL
-        return f"{host} is not an address of this machine: check --host"
+        return f"{host} is not an address of this machine: check {option}"
     return f"cannot listen on {host} port {port}: {error.strerror}"

@@ -50,6 +50,11 @@ SERVER = {
     "{song} 0 --fec 200+57": "--fec: '200\\+57' is not .* at most 256 together",
     "{song} 0 --fec -1+2": "--fec: ",
     "{song} 0 --fec ²+4": "--fec: '²\\+4' is not K\\+M",
+    "{song} 0 --status here": "--status: 'here' is not a port number",
+    "{song} 0 --status 8080:127.0.0.1": "--status: '127.0.0.1' is not a port number",
+    "{song} 0 --status ::1:8080": r"--status: '::1:8080': write an IPv6 address as \[::1\]:8080",
+    "{song} 0 --status 65536": "--status: '65536' is not a port number from 0 to 65535",
+    "{song} 0 --status no.such.host.invalid:0": "unknown host .*: check --status",
     "{song} 0 --json {folder}/no/such.json": "cannot write .*: No such file or directory",
     "{song} 0 --json {folder}": "cannot write .*: Is a directory",
     "{song} 0 -v -q": "not allowed with",
@@ -143,6 +148,13 @@ def test_a_port_in_use_is_told(
 ) -> None:
     finished = run(tmp_path, "server.py", places["song"], silent_port, *host)
     assert_one_line(finished, FAILED, f"port {silent_port} is in use")
+
+
+def test_a_status_port_in_use_is_told(places: dict[str, Path], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finished = run(tmp_path, "server.py", places["song"], 0, "--status", port)
+    assert_one_line(finished, FAILED, f"--status: port {port} is in use: .* choose another port")
 
 
 def test_an_address_of_another_machine_is_told(places: dict[str, Path], tmp_path: Path) -> None:
