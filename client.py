@@ -41,8 +41,10 @@ from shell.udp import (  # noqa: E402
     family_of,
     open_client_sockets,
     receive_train,
+    routes,
     server_addresses,
 )
+from wire.address import Address  # noqa: E402
 from wire.log import get_logger  # noqa: E402
 
 if TYPE_CHECKING:
@@ -222,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = make_output(options.output)
         if options.json is not None:
             check_writable(options.json)
-        addresses = server_addresses(options.host, options.port)
+        addresses = _server_addresses(options)
         sockets = open_client_sockets(addresses)
     except (ValueError, OutputError) as error:
         return _failed(str(error), WRONG_USAGE)
@@ -260,6 +262,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sock.close()
         if logging_to is not None:
             logging_to.close()
+
+
+def _server_addresses(options: argparse.Namespace) -> Sequence[Address]:
+    """Where the server is; raises AddressError."""
+    if options.host is not None:
+        return server_addresses(options.host, options.port)
+    from shell.choosing import find_server
+
+    stream = human_stream(options.json, options.output)
+    found = find_server(options.name, stream, quiet=options.quiet)
+    # Each may be an address of a network that this machine is not on.
+    reachable = [one for text in found.addresses for one in routes(text, found.port)]
+    if not reachable:
+        raise AddressError(f"no route to {found.announcement.name} at {found.addresses[0]}")
+    return reachable
 
 
 def _simulated_network(

@@ -37,6 +37,7 @@ from broadcasting.source import (
 )
 from broadcasting.turns import Turn
 from message import HEADER_BYTES
+from shell.announcer import Announcer, usual_name
 from shell.arguments import WRONG_USAGE
 from shell.live import LiveLine, complain, human_stream, print_table
 from shell.log import LogError, LogFile
@@ -46,6 +47,7 @@ from shell.stopping import Signals, run_program
 from shell.threads import Alarm, Worker
 from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
+from wire.announcement import Announcement
 from wire.log import get_logger
 from wire.parity import MESSAGE_S, OVERHEAD_BYTES
 
@@ -143,6 +145,11 @@ class Server:
                 listeners += self.broadcast.present(batch, time.monotonic())
         capacity = self.broadcast.settings.max_clients
         return View(snapshot, listeners, capacity, lateness, self.failure is not None)
+
+    def title(self) -> str:
+        """Of the track that is being sent. Any thread."""
+        with self._meeting:
+            return self.broadcast.title
 
     def _stop(self, *, abort: bool) -> None:
         with self._meeting:
@@ -364,6 +371,9 @@ def _serve(
             log.info("listening on %s for at most %d listeners", where, options.max_clients)
             if status_socket is not None:
                 line.say(f"status page at {_serve_status(status_socket, server, beside)}")
+            if not options.no_announce:
+                name = options.name or usual_name(sockets[0].getsockname()[1])
+                beside.enter_context(Announcer(lambda: Announcement(name, server.title()), sockets))
             server.run(line, signals)
         return _tell_the_end(options, server)
 

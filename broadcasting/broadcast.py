@@ -210,7 +210,7 @@ class Broadcast:
         statistics = dataclasses.replace(self.statistics, rejected=self.statistics.rejected.copy())
         track = self._stream.track
         return BroadcastSnapshot(
-            title=cut_text(track.title) if track else "",
+            title=self.title,
             track=track.number if track else 0,
             position_s=self._stream.position_s(now),
             duration_s=self.settings.duration_s,
@@ -225,6 +225,12 @@ class Broadcast:
             statistics=statistics,
             audience=dataclasses.replace(self._reception.audience),
         )
+
+    @property
+    def title(self) -> str:
+        """Of the track that is being sent; empty before the first is known."""
+        track = self._stream.track
+        return cut_text(track.title) if track else ""
 
     @property
     def departed(self) -> Sequence[Departed]:

@@ -54,6 +54,14 @@ def open_server_sockets(host: str | None, port: int) -> list[socket.socket]:
 
 def server_addresses(host: str, port: int) -> list[Address]:
     """The addresses of `host` that can be reached from here, best first; raises AddressError."""
+    reachable = routes(host, port)
+    if not reachable:
+        raise AddressError(f"no route to {host}: is this machine connected to its network?")
+    return reachable
+
+
+def routes(host: str, port: int) -> list[Address]:
+    """The addresses of `host` that can be reached from here, if any; raises UnknownHost."""
     reachable: list[Address] = []
     for family, address in _look_up(host, port, 0):
         # Connecting sends nothing, but asks the routing table: no route, no candidate. And it
@@ -63,8 +71,6 @@ def server_addresses(host: str, port: int) -> list[Address]:
             peer = probe.getpeername()
             if peer not in reachable:
                 reachable.append(peer)
-    if not reachable:
-        raise AddressError(f"no route to {host}: is this machine connected to its network?")
     return reachable
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def status(host: str, port: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("where", "host"), [("0", "127.0.0.1"), ("[::1]:0", "::1")])
 def test_the_status_is_that_of_the_broadcast(where: str, host: str, tmp_path: Path) -> None:
-    with server(tmp_path, SAMPLE, "--status", where, "--speed", 4) as broadcast:
+    with server(tmp_path, SAMPLE, "--status", where, "--loop") as broadcast:
         port = status_port(broadcast)
         assert status(host, port)["state"] == "waiting"
         with client(tmp_path, broadcast, "--output", "null") as listener:
@@ -51,6 +52,8 @@ def test_the_status_is_that_of_the_broadcast(where: str, host: str, tmp_path: Pa
             found = {sample.name: sample.value for one in families for sample in one.samples}
             assert found["mp3cast_listeners"] == 1
             assert get(host, port, "/healthz") == b"playing\n"
+            listener.send(signal.SIGINT)
+            broadcast.send(signal.SIGINT)
             end(listener, broadcast)
     assert balances(listener.result)
     assert listener.result["lost"] == 0

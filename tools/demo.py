@@ -36,7 +36,16 @@ def has_speaker() -> bool:
 
 def start_server(*options: str) -> tuple[subprocess.Popen[str], str]:
     """Start the server on a free port of this machine; the process and the port."""
-    command = [sys.executable, "server.py", SAMPLE, "0", "--host", "127.0.0.1", *options]
+    command = [
+        sys.executable,
+        "server.py",
+        SAMPLE,
+        "0",
+        "--host",
+        "127.0.0.1",
+        "--no-announce",
+        *options,
+    ]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     first_line = server.stdout.readline()
