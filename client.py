@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING  # noqa: E402
 from listening.arguments import parse  # noqa: E402
 from listening.display import live_text, simulation_rows, summary  # noqa: E402
 from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
-from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
+from listening.outputs import (  # noqa: E402
+    DEVICE,
+    NAMED,
+    Output,
+    OutputEnded,
+    OutputError,
+    make_output,
+)
 from listening.playback import Playback  # noqa: E402
 from listening.report import as_json  # noqa: E402
 from shell.arguments import WRONG_USAGE  # noqa: E402
@@ -33,6 +40,7 @@ from shell.live import LiveLine, complain, human_stream, print_table  # noqa: E4
 from shell.log import LogError, LogFile  # noqa: E402
 from shell.result import check_writable, write_json  # noqa: E402
 from shell.stopping import Signals, run_program  # noqa: E402
+from shell.text import one_line  # noqa: E402
 from shell.threads import Alarm, Worker  # noqa: E402
 from shell.udp import (  # noqa: E402
     AddressError,
@@ -220,6 +228,8 @@ class Client:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the client; its exit status."""
     options = parse(arguments)
+    if options.list_outputs:
+        return _list_outputs()
     try:
         output = make_output(options.output)
         if options.json is not None:
@@ -262,6 +272,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sock.close()
         if logging_to is not None:
             logging_to.close()
+
+
+def _list_outputs() -> int:
+    """Print them, one a line; the exit status."""
+    from listening.outputs.device import device_names
+
+    print(*NAMED, sep="\n", flush=True)
+    try:
+        for name in device_names():
+            print(one_line(DEVICE + name), flush=True)
+    except OutputError as error:
+        complain("client.py", f"no devices by name: {error}")
+    return 0
 
 
 def _server_addresses(options: argparse.Namespace) -> Sequence[Address]:

@@ -56,13 +56,14 @@ def parser() -> Parser:
         metavar="PORT",
         help="UDP port of the server",
     )
+    add("--list-outputs", action="store_true", help="print what --output may be, and leave")
     add("--name", metavar="NAME", help="look for the server that is announced by this name")
     add(
         "--output",
         default="speaker",
         metavar="WHERE",
-        help="speaker (default), null, - (MP3 to standard output), FILE.wav"
-        " or FILE.mp3 (the frames as sent)",
+        help="speaker (default), device:NAME (see --list-outputs), null, - (MP3 to standard"
+        " output), FILE.wav or FILE.mp3 (the frames as sent)",
     )
     add(
         "--buffer",

@@ -19,7 +19,7 @@ exec 3>&1 1>&2
 supported=(3.13 3.12 3.11)
 build_packages=(gcc libc6-dev libasound2-dev) # simpleaudio is compiled
 network_packages=(iproute2 nftables)
-sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins)
+sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins libportaudio2)
 
 say() { echo "setup: $*"; }
 die() {
@@ -151,13 +151,13 @@ files=(requirements.txt)
 packages=()
 case $goal in
 run) ;;
-lint) files+=(requirements-dev.txt) ;;
+lint) files+=(requirements-device.txt requirements-dev.txt) ;;
 bench)
     files+=(requirements-bench.txt)
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
 test)
-    files+=(requirements-dev.txt)
+    files+=(requirements-device.txt requirements-dev.txt)
     packages+=("${sound_packages[@]}")
     ;;
 *) die "usage: tools/setup.sh run | lint | bench | test [VERSION ...]" ;;
