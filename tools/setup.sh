@@ -6,8 +6,8 @@
 #   tools/setup.sh lint                 .venv, with requirements-dev.txt too
 #   tools/setup.sh bench                .venv, with requirements-bench.txt, and where root asks, a
 #                                       network for the kernel to lose datagrams on
-#   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, and a sound server that
-#                                       the tests listen to; no VERSION: each supported one found
+#   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, and a sound server and
+#                                       a browser for the tests; no VERSION: each supported one found
 #
 # Standard output names the Python of each environment, one a line; all else is on standard error.
 # .venv belongs to $PYTHON if that is set, else to the first supported Python found. A version that
@@ -20,6 +20,7 @@ supported=(3.13 3.12 3.11)
 build_packages=(gcc libc6-dev libasound2-dev) # simpleaudio is compiled
 network_packages=(iproute2 nftables)
 sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins libportaudio2)
+browser_packages=(chromium)
 
 say() { echo "setup: $*"; }
 die() {
@@ -158,7 +159,7 @@ bench)
     ;;
 test)
     files+=(requirements-device.txt requirements-dev.txt)
-    packages+=("${sound_packages[@]}")
+    packages+=("${sound_packages[@]}" "${browser_packages[@]}")
     ;;
 *) die "usage: tools/setup.sh run | lint | bench | test [VERSION ...]" ;;
 esac
