@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 from email.utils import formatdate
 from http import HTTPStatus
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import h11
 
@@ -103,6 +103,7 @@ class WebServer:
         self._patience_s = patience_s
         self._names = own_names()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_log_fault)
         self._stopping = asyncio.Event()
 
     def __enter__(self) -> Self:
@@ -155,17 +156,25 @@ class WebServer:
                 await asyncio.sleep(PACE_S)
 
     async def _exchange(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError, TimeoutError):
-            connection.setblocking(False)
-            async with asyncio.timeout(self._patience_s):
-                http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_REQUEST_BYTES)
-                if (answer := await self._answer(http, connection)) is None:
-                    return
-                await self._loop.sock_sendall(connection, answer)
-                connection.shutdown(socket.SHUT_WR)
-                for _ in range(MOST_LEFTOVERS):
-                    if not await self._loop.sock_recv(connection, READ_BYTES):
-                        break
+        with connection:
+            try:
+                connection.setblocking(False)
+                async with asyncio.timeout(self._patience_s):
+                    await self._converse(connection)
+            except (OSError, TimeoutError):
+                pass  # It is gone, or too slow.
+            except Exception:
+                log.exception("a fault of the web server")
+
+    async def _converse(self, connection: socket.socket) -> None:
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_REQUEST_BYTES)
+        if (answer := await self._answer(http, connection)) is None:
+            return
+        await self._loop.sock_sendall(connection, answer)
+        connection.shutdown(socket.SHUT_WR)
+        for _ in range(MOST_LEFTOVERS):
+            if not await self._loop.sock_recv(connection, READ_BYTES):
+                break
 
     async def _answer(self, http: h11.Connection, connection: socket.socket) -> bytes | None:
         """The bytes to send back; None if nothing was asked."""
@@ -233,6 +242,10 @@ def is_own(host: str, names: Collection[str]) -> bool:
     except ValueError:
         return not matched["v6"] and name.rstrip(".") in names
     return True
+
+
+def _log_fault(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.warning("in the web server: %s", context.get("exception") or context["message"])
 
 
 def _packed(http: h11.Connection, page: Page, *, head: bool = False) -> bytes:

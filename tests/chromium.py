@@ -87,7 +87,7 @@ class Page:
     def wait_until(self, script: str) -> None:
         """Until a JavaScript expression is true."""
         deadline = time.monotonic() + WAIT_S
-        while not self.evaluate(script):
+        while not self.evaluate(f"Boolean({script})"):
             assert time.monotonic() < deadline, (script, self.text(), self.complaints)
             time.sleep(POLL_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -225,7 +226,7 @@ def test_what_is_not_installed_is_one_line(
     def import_module(name: str) -> None:
         raise error
 
-    monkeypatch.setattr(device.importlib, "import_module", import_module)
+    monkeypatch.setattr(importlib, "import_module", import_module)
     with pytest.raises(OutputError, match=says):
         make_output("device:Card").prepare()
 
