@@ -237,7 +237,7 @@ def test_what_is_not_installed_is_one_line(
 def test_real_sound_is_the_sent_sound_bit_for_bit(tmp_path: Path) -> None:
     def play(sound: pulse.SoundServer) -> None:
         ended = subprocess.run(
-            player(sound, device="default", duration_s=3),
+            player(sound, device="default", duration_s=1.5),
             env=sound.environment,
             timeout=40,
             capture_output=True,
@@ -245,7 +245,7 @@ def test_real_sound_is_the_sent_sound_bit_for_bit(tmp_path: Path) -> None:
         )
         assert (ended.returncode, ended.stderr) == (0, b"")
 
-    assert ear.compare(pulse.record(tmp_path, play), noise(STEREO, 3))
+    assert ear.compare(pulse.record(tmp_path, play), noise(STEREO, 1.5))
 
 
 def test_real_sound_of_the_program_and_the_names_that_it_knows(tmp_path: Path) -> None:

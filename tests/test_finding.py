@@ -33,7 +33,9 @@ def looking(folder: Path, *arguments: str) -> Program:
     return Program(folder, "client.py", ("--output", "null", *arguments))
 
 
-def test_the_only_server_is_found_and_played_and_two_are_told_apart(tmp_path: Path) -> None:
+def test_the_only_server_is_found_and_played_two_are_told_apart_and_none_is_told(
+    tmp_path: Path,
+) -> None:
     def body() -> None:
         # Bound to IPv6 alone, and to both: either is found.
         with overheard() as said, serving(tmp_path, "Kitchen", "--host", "::1") as first:
@@ -44,7 +46,9 @@ def test_the_only_server_is_found_and_played_and_two_are_told_apart(tmp_path: Pa
                 end(first, second, listener)
             assert withdrawn(said) == {"Kitchen", "Cellar"}
 
-    on_an_island(body)
+    with on_an_island(lambda: looking(tmp_path)) as alone:
+        on_an_island(body)
+        assert_that_nobody_is_found(alone)
 
 
 @contextlib.contextmanager
@@ -80,14 +84,13 @@ def assert_two(folder: Path, first: Server, second: Server) -> None:
         end(by_name)
 
 
-def test_where_nobody_is_one_line_says_what_to_do(tmp_path: Path) -> None:
-    with on_an_island(lambda: looking(tmp_path)) as alone:
-        assert alone.wait() == 1
-        assert alone.stdout == ""
-        assert alone.stderr == (
-            "client.py: no server announces itself on this network:"
-            " give HOST and PORT, such as 192.0.2.10 4501\n"
-        )
+def assert_that_nobody_is_found(alone: Program) -> None:
+    assert alone.wait() == 1
+    assert alone.stdout == ""
+    assert alone.stderr == (
+        "client.py: no server announces itself on this network:"
+        " give HOST and PORT, such as 192.0.2.10 4501\n"
+    )
 
 
 def test_a_network_that_cannot_be_told_is_no_error_of_the_server(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.programs import SAMPLE, Server, balances, client, end, server
@@ -35,9 +34,9 @@ def status(host: str, port: int) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize(("where", "host"), [("0", "127.0.0.1"), ("[::1]:0", "::1")])
-def test_the_status_is_that_of_the_broadcast(where: str, host: str, tmp_path: Path) -> None:
-    with server(tmp_path, SAMPLE, "--status", where, "--loop") as broadcast:
+def test_the_status_is_that_of_the_broadcast(tmp_path: Path) -> None:
+    host = "::1"
+    with server(tmp_path, SAMPLE, "--status", f"[{host}]:0", "--loop") as broadcast:
         port = status_port(broadcast)
         assert status(host, port)["state"] == "waiting"
         with client(tmp_path, broadcast, "--output", "null") as listener:
