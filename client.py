@@ -27,7 +27,14 @@ from listening.display import simulation_rows, summary  # noqa: E402
 from listening.fader import STEP_DB  # noqa: E402
 from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
 from listening.live_view import LiveView  # noqa: E402
-from listening.outputs import Output, OutputEnded, OutputError, make_output  # noqa: E402
+from listening.outputs import (  # noqa: E402
+    DEVICE,
+    NAMED,
+    Output,
+    OutputEnded,
+    OutputError,
+    make_output,
+)
 from listening.playback import Playback  # noqa: E402
 from listening.playout_delay import USUAL_S  # noqa: E402
 from listening.report import as_json  # noqa: E402
@@ -39,6 +46,7 @@ from shell.live import Live, complain, human_stream, print_table  # noqa: E402
 from shell.log import LogError, LogFile  # noqa: E402
 from shell.result import check_writable, write_json  # noqa: E402
 from shell.stopping import Signals, run_program  # noqa: E402
+from shell.text import one_line  # noqa: E402
 from shell.threads import Alarm, Worker  # noqa: E402
 from shell.udp import (  # noqa: E402
     AddressError,
@@ -47,8 +55,10 @@ from shell.udp import (  # noqa: E402
     family_of,
     open_client_sockets,
     receive_train,
+    routes,
     server_addresses,
 )
+from wire.address import Address  # noqa: E402
 from wire.log import get_logger  # noqa: E402
 
 if TYPE_CHECKING:
@@ -288,13 +298,15 @@ class Client:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the client; its exit status."""
     options = parse(arguments)
+    if options.list_outputs:
+        return _list_outputs()
     try:
         seal = _seal(options.key_file)
         output = make_output(options.output)
         if options.json is not None:
             check_writable(options.json)
         record = _record(options)
-        addresses = server_addresses(options.host, options.port)
+        addresses = _server_addresses(options)
         sockets = open_client_sockets(addresses)
     except (ValueError, OutputError, KeyFileError) as error:
         return _failed(str(error), WRONG_USAGE)
@@ -369,6 +381,34 @@ def _live(options: argparse.Namespace, signals: Signals) -> Live:
         # The next program of a pipe may show something on the terminal, and read its keys.
         is_alone=options.output != "-",
     )
+
+
+def _list_outputs() -> int:
+    """Print them, one a line; the exit status."""
+    from listening.outputs.device import device_names
+
+    print(*NAMED, sep="\n", flush=True)
+    try:
+        for name in device_names():
+            print(one_line(DEVICE + name), flush=True)
+    except OutputError as error:
+        complain("client.py", f"no devices by name: {error}")
+    return 0
+
+
+def _server_addresses(options: argparse.Namespace) -> Sequence[Address]:
+    """Where the server is; raises AddressError."""
+    if options.host is not None:
+        return server_addresses(options.host, options.port)
+    from shell.choosing import find_server
+
+    stream = human_stream(options.json, options.output)
+    found = find_server(options.name, stream, quiet=options.quiet)
+    # Each may be an address of a network that this machine is not on.
+    reachable = [one for text in found.addresses for one in routes(text, found.port)]
+    if not reachable:
+        raise AddressError(f"no route to {found.announcement.name} at {found.addresses[0]}")
+    return reachable
 
 
 def _simulated_network(

@@ -9,6 +9,7 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import secrets
@@ -25,6 +26,7 @@ from broadcasting.broadcast import Broadcast
 from broadcasting.display import listener_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
 from broadcasting.live_view import LiveView
+from broadcasting.reception import Departed
 from broadcasting.registry import LISTENER_BYTES, SEALED_LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
@@ -38,6 +40,7 @@ from broadcasting.source import (
 )
 from broadcasting.turns import Turn
 from message import HEADER_BYTES, SALT_BYTES, TAG_BYTES
+from shell.announcer import Announcer, usual_name
 from shell.arguments import WRONG_USAGE
 from shell.key_file import KeyFileError, read_key
 from shell.live import Live, complain, human_stream, print_table
@@ -48,13 +51,14 @@ from shell.stopping import Signals, run_program
 from shell.threads import Alarm, Worker
 from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
+from wire.announcement import Announcement
 from wire.log import get_logger
 from wire.parity import MESSAGE_S, OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from broadcasting.audience_record import AudienceRecord
-    from broadcasting.reception import Departed
     from broadcasting.seal import ServerSeal
+    from broadcasting.web.view import View
     from shell.record import Record
 
 FAILED = 1
@@ -82,8 +86,9 @@ MOST_LOOKS = 4
 LOOK_PAUSE_S = 0.002
 """So often, at each refresh, some listeners are looked at. Meanwhile what is due can be sent."""
 
-RECORD_BATCH = 200
-"""For a record so many listeners are looked at before whoever waits for the lock has it."""
+PRESENT_BATCH = 200
+"""So many listeners are looked at before whoever waits for the lock has it: 0.2 ms, where all of
+ten thousand would take 10."""
 
 log = get_logger("server")
 
@@ -160,9 +165,9 @@ class Server:
         """Everyone who is registered, with the figures of each; the lock is held for a few only."""
         with self._meeting:
             addresses = self.broadcast.addresses
-        for begin in range(0, len(addresses), RECORD_BATCH):
+        for begin in range(0, len(addresses), PRESENT_BATCH):
             with self._meeting:
-                batch = addresses[begin : begin + RECORD_BATCH]
+                batch = addresses[begin : begin + PRESENT_BATCH]
                 found = self.broadcast.present(batch, time.monotonic())
             yield from found
 
@@ -178,6 +183,22 @@ class Server:
         """Where the stream is; None if it has not started."""
         with self._meeting:
             return self.broadcast.position_s(time.monotonic())
+
+    def view(self) -> View:
+        """For the status pages. Any thread."""
+        from broadcasting.web.view import LATENESS_BOUNDS_S, View
+
+        with self._meeting:
+            snapshot = self.broadcast.snapshot(time.monotonic())
+            lateness = self.broadcast.lateness.within(LATENESS_BOUNDS_S)
+        listeners = list(self.present())
+        capacity = self.broadcast.settings.max_clients
+        return View(snapshot, listeners, capacity, lateness, self.failure is not None)
+
+    def title(self) -> str:
+        """Of the track that is being sent. Any thread."""
+        with self._meeting:
+            return self.broadcast.title
 
     def _stop(self, *, abort: bool) -> None:
         with self._meeting:
@@ -326,6 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_writable(options.json)
         record = _record(options)
         sockets = open_server_sockets(options.host, options.port)
+        status_socket = _status_socket(options)
     except ValueError as error:
         return _failed(str(error), WRONG_USAGE)
     except OSError as error:
@@ -342,9 +364,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, tracks, faults, sockets, seal, record)
+        return _serve(options, tracks, faults, sockets, seal, record, status_socket)
     finally:
-        for sock in sockets:
+        for sock in (*sockets, *filter(None, [status_socket])):
             sock.close()
         if logging_to is not None and (lacking := logging_to.close()) is not None:
             complain("server.py", lacking)
@@ -362,6 +384,16 @@ def _seal(key_file: str | None) -> ServerSeal | None:
     from wire.seal import Key
 
     return ServerSeal(Key(secret), secrets.token_bytes(SALT_BYTES))
+
+
+def _status_socket(options: argparse.Namespace) -> socket.socket | None:
+    """The socket of the status pages, if they are wanted; raises AddressError."""
+    if options.status is None:
+        return None
+    from shell.web import open_web_socket
+
+    host, port = options.status
+    return open_web_socket(host, port, "--status")
 
 
 def _too_many(listeners: int, listener_bytes: int) -> str | None:
@@ -395,6 +427,7 @@ def _serve(
     sockets: Sequence[socket.socket],
     seal: ServerSeal | None,
     record: ServerRecord | None,
+    status_socket: socket.socket | None,
 ) -> int:
     playable = [file for file in options.files if file in tracks]
     durations = [tracks[file].duration_s for file in playable]
@@ -437,21 +470,36 @@ def _serve(
     server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)
     with Signals() as signals:
-        with Live(
-            stream,
-            signals,
-            quiet=options.quiet,
-            report_every_s=options.report_every,
-            refresh_s=REFRESH_S,
-        ) as live:
+        with (
+            Live(
+                stream,
+                signals,
+                quiet=options.quiet,
+                report_every_s=options.report_every,
+                refresh_s=REFRESH_S,
+            ) as live,
+            contextlib.ExitStack() as beside,
+        ):
             where = ", ".join(address_text(sock.getsockname()) for sock in sockets)
             live.say(f"listening on {where}")
             log.info("listening on %s for at most %d listeners", where, options.max_clients)
             if seal is not None:
                 log.info("sealed with the key in %s", options.key_file)
+            if status_socket is not None:
+                live.say(f"status page at {_serve_status(status_socket, server, beside)}")
+            if not options.no_announce:
+                beside.enter_context(_announcer(options, server, sockets))
             server.run(live, LiveView(_place(options.host, sockets)), signals, record)
         status = _tell_the_end(options, server)
         return status if record is None else max(status, _write_record(server, record))
+
+
+def _announcer(
+    options: argparse.Namespace, server: Server, sockets: Sequence[socket.socket]
+) -> Announcer:
+    name = options.name or usual_name(sockets[0].getsockname()[1])
+    needs_key = options.key_file is not None
+    return Announcer(lambda: Announcement(name, server.title(), needs_key=needs_key), sockets)
 
 
 def _record(options: argparse.Namespace) -> ServerRecord | None:
@@ -491,6 +539,18 @@ def _place(host: str | None, sockets: Sequence[socket.socket]) -> str:
     """Where listeners find the server, in a few words."""
     address = sockets[0].getsockname()
     return f"port {address[1]}" if host is None else address_text(address)
+
+
+def _serve_status(listening: socket.socket, server: Server, beside: contextlib.ExitStack) -> str:
+    """Answer on `listening` as long as `beside` is open; where that is."""
+    from broadcasting.web.pages import Pages
+    from shell.web import WebServer
+
+    pages = Pages(server.view)
+    beside.enter_context(WebServer(listening, lambda path: pages.at(path, time.monotonic())))
+    where = f"http://{address_text(listening.getsockname())}/"
+    log.info("status page at %s", where)
+    return where
 
 
 def _tell_the_end(options: argparse.Namespace, server: Server) -> int:

@@ -195,6 +195,7 @@ class Server(Program):
             "0",
             "--host",
             host,
+            "--no-announce",
             folder=folder,
             environment=environment,
             within=within,

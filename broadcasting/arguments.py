@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from broadcasting.parity import Fec
 from broadcasting.parity_control import AUTO, AUTO_MESSAGES, MOST_PARITIES
-from shell.arguments import Parser, add_common, integer, number, port
+from shell.arguments import Parser, add_common, endpoint, integer, number, port
 from shell.key_file import MakeKey
+from wire.announcement import why_no_name
 from wire.parity import MOST_SHARDS
 
 _EXAMPLES = """examples:
@@ -126,8 +127,29 @@ def _parser() -> Parser:
         metavar="X",
         help="X times real time, for tests and copies (default: %(default)s)",
     )
+    add(
+        "--status",
+        type=endpoint,
+        metavar="[ADDRESS:]PORT",
+        help="show how it goes as a web page, with /status.json, /metrics for Prometheus and"
+        " /healthz (default: no; ADDRESS: 127.0.0.1, which only this machine can reach)",
+    )
+    add(
+        "--name",
+        type=_name,
+        metavar="NAME",
+        help="what client.py calls this server when it looks for servers on the local network"
+        " (default: MP3 from, the name of this machine, and PORT)",
+    )
+    add("--no-announce", action="store_true", help="do not announce this server there")
     add_common(parser, "logs/server.log")
     return parser
+
+
+def _name(text: str) -> str:
+    if (reason := why_no_name(text)) is not None:
+        raise argparse.ArgumentTypeError(f"{text!r}: {reason}")
+    return text
 
 
 def fec(text: str) -> Fec:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from broadcasting.audience import Audience
 from broadcasting.parity_control import ParityControl
 from broadcasting.ranking import Ranked, Ranking
 from broadcasting.reception import NEVER, Departed, Reception
@@ -54,6 +55,7 @@ class BroadcastSnapshot:
     lateness_p99_ms: float | None
     lateness_max_ms: float | None
     statistics: ServerStatistics
+    audience: Audience
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -249,20 +251,20 @@ class Broadcast:
         statistics = dataclasses.replace(self.statistics, rejected=self.statistics.rejected.copy())
         track = self._stream.track
         return BroadcastSnapshot(
-            title=cut_text(track.title) if track else "",
+            title=self.title,
             track=track.number if track else 0,
             position_s=self._stream.position_s(now),
             duration_s=self.settings.duration_s,
             started=self._stream.started,
             closing=self._end is not None,
             listeners=len(self._registry),
-            lost=sum(r.lost for r in reports)
-            + sum(d.report.lost for d in self.departed if d.report is not None),
+            lost=self._reception.audience.lost,
             jitter_ms=max((r.jitter_ms for r in reports if r.jitter_ms is not None), default=None),
             lateness_p50_ms=_ms(self.lateness.percentile_s(50)),
             lateness_p99_ms=_ms(self.lateness.percentile_s(99)),
             lateness_max_ms=_ms(self.lateness.max_s),
             statistics=statistics,
+            audience=dataclasses.replace(self._reception.audience),
         )
 
     def look(self, places: int, now: float) -> bool:
@@ -291,6 +293,12 @@ class Broadcast:
     def position_s(self, now: float) -> float | None:
         """Where the stream is; None if it has not started."""
         return self._stream.position_s(now) if self._stream.started else None
+
+    @property
+    def title(self) -> str:
+        """Of the track that is being sent; empty before the first is known."""
+        track = self._stream.track
+        return cut_text(track.title) if track else ""
 
     @property
     def departed(self) -> Sequence[Departed]:

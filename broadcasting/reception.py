@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from broadcasting.audience import Audience
 from broadcasting.brief_log import BriefLog
 from broadcasting.catch_up import BUCKET_S, CatchUp
 from broadcasting.cookie import CookieJar
@@ -131,6 +132,7 @@ class Reception:
             settings.max_clients, settings.timeout_s, settings.max_clients_per_address
         )
         self.departed: deque[Departed] = deque(maxlen=MAX_DEPARTED)
+        self.audience = Audience()
         self.closing = False
         """The end has been told: nobody is admitted any more."""
         self._settings = settings
@@ -236,10 +238,14 @@ class Reception:
         if listener.unread is not None:
             unread, listener.unread = listener.unread, None
             try:
-                listener.report = Report.from_message(unread)
+                self._take_figures(listener, Report.from_message(unread))
             except MessageError:
                 self._statistics.malformed += 1
         return listener.report
+
+    def _take_figures(self, listener: Listener, report: Report) -> None:
+        self.audience.add(listener.report, report)
+        listener.report, listener.unread = report, None
 
     # Taking messages.
 
@@ -361,7 +367,7 @@ class Reception:
         listener = self.registry.at(address)
         if listener is not None and listener.session == goodbye.session:
             self._log_received(message, size, listener.name)
-            listener.report, listener.unread = goodbye, None
+            self._take_figures(listener, goodbye)
             self.dismiss(listener, now, "goodbye")
         else:
             self._log_unproved(message, size, address, now)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 
 _STEP_S = 0.0001
 _STEPS = 10_000
@@ -25,6 +26,17 @@ class Lateness:
         self._counts[min(_STEPS, max(0, int(late_s / _STEP_S)))] += 1
         self._total += 1
         self.max_s = late_s if self.max_s is None else max(self.max_s, late_s)
+
+    def within(self, bounds_s: Sequence[float]) -> list[int]:
+        """How many sends were late by less than each of `bounds_s`, and how many there were.
+
+        The bounds are whole steps, in order, and up to a second.
+        """
+        counts, seen, begin = [], 0, 0
+        for end in (round(bound_s / _STEP_S) for bound_s in bounds_s):
+            seen, begin = seen + sum(self._counts[begin:end]), end
+            counts.append(seen)
+        return [*counts, self._total]
 
     def percentile_s(self, percent: float) -> float | None:
         """The lateness that `percent` of the sends stayed under, to 0.1 ms; None without sends."""

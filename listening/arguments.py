@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """examples:
   client.py 192.0.2.10 4501                       listen
+  client.py                                       listen to the server of the local network
   client.py radio.local 4501 --output song.wav    write what would be heard
   client.py 192.0.2.10 4501 --output - | mpv -    let another program play it
 """
@@ -29,6 +30,10 @@ somebody has put the cable in again."""
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options that were typed; leaves with one line and status 2 if they make no sense."""
     options = parser().parse_args(arguments)
+    if options.host is not None and options.port is None:
+        parser().error("the following arguments are required: PORT")
+    if options.host is not None and options.name is not None:
+        parser().error("--name is for a server that is looked for: not with HOST and PORT")
     if options.json == "-" and options.output == "-":
         parser().error("--output - and --json - cannot both have standard output")
     return options
@@ -43,19 +48,28 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("host", metavar="HOST", help="name or address of the server")
+    add(
+        "host",
+        nargs="?",
+        metavar="HOST",
+        help="name or address of the server; without HOST and PORT those that announce themselves"
+        " on the local network are looked for",
+    )
     add(
         "port",
+        nargs="?",
         type=integer(1, 65_535, "a port number"),
         metavar="PORT",
         help="UDP port of the server",
     )
+    add("--list-outputs", action="store_true", help="print what --output may be, and leave")
+    add("--name", metavar="NAME", help="look for the server that is announced by this name")
     add(
         "--output",
         default="speaker",
         metavar="WHERE",
-        help="speaker (default), null, - (MP3 to standard output), FILE.wav"
-        " or FILE.mp3 (the frames as sent)",
+        help="speaker (default), device:NAME (see --list-outputs), null, - (MP3 to standard"
+        " output), FILE.wav or FILE.mp3 (the frames as sent)",
     )
     add(
         "--buffer",

@@ -13,6 +13,8 @@ VERSION = "1.0.0"
 
 WRONG_USAGE = 2
 
+LOOPBACK = "127.0.0.1"
+
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line that says where help is."""
@@ -25,6 +27,16 @@ class Parser(argparse.ArgumentParser):
 def port(text: str) -> int:
     """A UDP port; 0 lets the system choose."""
     return integer(0, 65_535, "a port number")(text)
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """`PORT`, `ADDRESS:PORT` or `[IPv6]:PORT`; without an address this machine alone."""
+    host, _, number = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise argparse.ArgumentTypeError(f"{text!r}: write an IPv6 address as [{host}]:{number}")
+    return host or LOOPBACK, port(number)
 
 
 def integer(least: int, most: int, what: str) -> Callable[[str], int]:

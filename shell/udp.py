@@ -55,6 +55,14 @@ def open_server_sockets(host: str | None, port: int) -> list[socket.socket]:
 
 def server_addresses(host: str, port: int) -> list[Address]:
     """The addresses of `host` that can be reached from here, best first; raises AddressError."""
+    reachable = routes(host, port)
+    if not reachable:
+        raise AddressError(f"no route to {host}: is this machine connected to its network?")
+    return reachable
+
+
+def routes(host: str, port: int) -> list[Address]:
+    """The addresses of `host` that can be reached from here, if any; raises UnknownHost."""
     reachable: list[Address] = []
     for family, address in _look_up(host, port, 0):
         # Connecting sends nothing, but asks the routing table: no route, no candidate. And it
@@ -64,8 +72,6 @@ def server_addresses(host: str, port: int) -> list[Address]:
             peer = probe.getpeername()
             if peer not in reachable:
                 reachable.append(peer)
-    if not reachable:
-        raise AddressError(f"no route to {host}: is this machine connected to its network?")
     return reachable
 
 
@@ -209,7 +215,7 @@ def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise AddressError(_why_not_bound(address, error)) from None
+        raise AddressError(why_not_bound(address, error)) from None
     return sock
 
 
@@ -225,12 +231,13 @@ def _prepared(family: socket.AddressFamily) -> socket.socket:
     return sock
 
 
-def _why_not_bound(address: Address, error: OSError) -> str:
+def why_not_bound(address: Address, error: OSError, option: str = "--host") -> str:
+    """In one line, for the user who gave `address` with `option`."""
     host, port = address[0], address[1]
     if isinstance(error, PermissionError):
         return f"port {port} is not allowed here: choose one above 1023"
     if error.errno in (98, 48, 10048):  # EADDRINUSE on Linux, BSD, Windows
         return f"port {port} is in use: stop the program that has it, or choose another port"
     if error.errno in (99, 49, 10049):  # EADDRNOTAVAIL
-        return f"{host} is not an address of this machine: check --host"
+        return f"{host} is not an address of this machine: check {option}"
     return f"cannot listen on {host} port {port}: {error.strerror}"

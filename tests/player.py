@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pydub import AudioSegment
 
 from listening.outputs import OutputError, PcmFormat, speaker
+from listening.outputs.device import Device
 
 MESSAGE_FRAMES = 3 * 1152
 """What a datagram holds of 128 kbit/s."""
@@ -40,13 +41,15 @@ def main() -> None:
     """Play as the first argument says, and print what came of it, as JSON."""
     options = json.loads(sys.argv[1])
     pcm = PcmFormat(options["frame_rate_hz"], options["channels"])
-    one = speaker.Speaker(options.get("reel_s"))
+    one: Device | speaker.Speaker = speaker.Speaker(options.get("reel_s"))
+    if "device" in options:
+        one = Device(options["device"])
     try:
         given = one.open(PcmFormat(options.get("source_hz", pcm.frame_rate_hz), pcm.channels), None)
         assert given == pcm
         begun_s, written_s = time.monotonic(), 0.0
         for segment in segments(noise(pcm, options["duration_s"]), pcm):
-            one._cancelled.wait(begun_s + written_s - speaker.LEAD_S - time.monotonic())
+            one._cancelled.wait(begun_s + written_s - one.lead_s - time.monotonic())
             one.write(segment)
             one.flush()
             written_s += segment.frame_count() / pcm.frame_rate_hz

@@ -213,8 +213,14 @@ def usual_environment() -> dict[str, str]:
 
 
 def command(script: str, arguments: tuple[Argument, ...]) -> list[str]:
-    """What starts `script`, with its final statistics in `result.json` if nothing else is asked."""
+    """What starts `script`, with its final statistics in `result.json` if nothing else is asked.
+
+    A server announces itself only if it has a `--name`.
+    """
     words = [str(argument) for argument in arguments]
     if "--json" not in words:
         words += ["--json", "result.json"]
+    if script == "server.py" and "--name" not in words:
+        # Nobody else shall find it.
+        words.append("--no-announce")
     return [sys.executable, str(ROOT / script), *words]

@@ -51,6 +51,14 @@ SERVER = {
     "{song} 0 --fec 200+57": "--fec: '200\\+57' is not .* at most 256 together",
     "{song} 0 --fec -1+2": "--fec: ",
     "{song} 0 --fec ²+4": "--fec: '²\\+4' is not K\\+M",
+    "{song} 0 --status here": "--status: 'here' is not a port number",
+    "{song} 0 --status 8080:127.0.0.1": "--status: '127.0.0.1' is not a port number",
+    "{song} 0 --status ::1:8080": r"--status: '::1:8080': write an IPv6 address as \[::1\]:8080",
+    "{song} 0 --status 65536": "--status: '65536' is not a port number from 0 to 65535",
+    "{song} 0 --status no.such.host.invalid:0": "unknown host .*: check --status",
+    "{song} 0 --name {song}": "--name: .*/mono.mp3': a name has no dots",
+    "{song} 0 --name \x07": "--name: .*: a name has no dots and no control characters",
+    f"{{song}} 0 --name {'a' * 61}": "--name: 'a*': a name has 1 to 60 bytes",
     "{song} 0 --json {folder}/no/such.json": "cannot write .*: No such file or directory",
     "{song} 0 --json {folder}": "cannot write .*: Is a directory",
     "{song} 0 -v -q": "not allowed with",
@@ -60,12 +68,12 @@ SERVER = {
 }
 
 CLIENT = {
-    "": "the following arguments are required: HOST, PORT",
     "127.0.0.1": "the following arguments are required: PORT",
     "127.0.0.1 0": "'0' is not a port number from 1 to 65535",
     "127.0.0.1 65536": "'65536' is not a port number from 1 to 65535",
     "127.0.0.1 music": "'music' is not a port number",
     "no.such.host.invalid 4501": "unknown host 'no.such.host.invalid'",
+    "127.0.0.1 4501 --name Kitchen": "--name is for a server that is looked for",
     "127.0.0.1 4501 --output loud": "cannot tell what to do with --output 'loud'",
     "127.0.0.1 4501 --output {folder}/no/heard.wav": "there is no folder",
     "127.0.0.1 4501 --output {folder}/no/heard.mp3": "there is no folder",
@@ -144,6 +152,13 @@ def test_a_port_in_use_is_told(
 ) -> None:
     finished = run(tmp_path, "server.py", places["song"], silent_port, *host)
     assert_one_line(finished, FAILED, f"port {silent_port} is in use")
+
+
+def test_a_status_port_in_use_is_told(places: dict[str, Path], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finished = run(tmp_path, "server.py", places["song"], 0, "--status", port)
+    assert_one_line(finished, FAILED, f"--status: port {port} is in use: .* choose another port")
 
 
 def test_an_address_of_another_machine_is_told(places: dict[str, Path], tmp_path: Path) -> None:

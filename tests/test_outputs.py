@@ -69,7 +69,9 @@ def test_a_hyphen_chooses_standard_output(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("where", ["", "song", "song.ogg", "Speaker ", "wav", ".mp3", "a.wav/b"])
 def test_any_other_name_is_wrong_usage(where: str) -> None:
-    with pytest.raises(ValueError, match=r"speaker, null, - or a name that ends in \.wav or"):
+    with pytest.raises(
+        ValueError, match=r"speaker, device:NAME, null, - or a name that ends in \.wav or"
+    ):
         make_output(where)
 
 

@@ -37,7 +37,7 @@ def has_speaker() -> bool:
 
 def start_server(*options: str) -> tuple[subprocess.Popen[str], str]:
     """Start the server on a free port of this machine; the process and the port."""
-    where = ["0", "--host", "127.0.0.1", "--report-every", "0"]
+    where = ["0", "--host", "127.0.0.1", "--no-announce", "--report-every", "0"]
     command = [sys.executable, "server.py", SAMPLE, *where, *options]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None

@@ -21,7 +21,7 @@ exec 3>&1 1>&2
 supported=(3.13 3.12 3.11)
 build_packages=(gcc libc6-dev libasound2-dev) # simpleaudio is compiled
 network_packages=(iproute2 nftables)
-sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins)
+sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins libportaudio2)
 browser_packages=(chromium)
 
 say() { echo "setup: $*"; }
@@ -154,14 +154,14 @@ files=(requirements.txt)
 packages=()
 case $goal in
 run) ;;
-lint) files+=(requirements-report.txt requirements-dev.txt) ;;
+lint) files+=(requirements-report.txt requirements-device.txt requirements-dev.txt) ;;
 fuzz) files+=(requirements-fuzz.txt) ;;
 bench)
     files+=(requirements-report.txt requirements-bench.txt)
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
 test)
-    files+=(requirements-report.txt requirements-dev.txt)
+    files+=(requirements-report.txt requirements-device.txt requirements-dev.txt)
     packages+=("${sound_packages[@]}" "${browser_packages[@]}")
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 SAMPLE_BYTES = 2
 
+DEVICE = "device:"
+"""What stands before the name of a sound device."""
+
+NAMED = ("speaker", "null", "-", "FILE.wav", "FILE.mp3")
+
 
 @dataclass(frozen=True, slots=True)
 class PcmFormat:
@@ -123,7 +128,7 @@ class Output(Protocol):
 
 
 def make_output(where: str) -> Output:
-    """The output that the command line names: speaker, null, -, FILE.wav or FILE.mp3.
+    """The output that the command line names: speaker, device:NAME, null, -, FILE.wav or FILE.mp3.
 
     - is MP3 to standard output. Raises ValueError, with one line for the user, when `where` is none
     of them, and OutputError when it cannot be written. No file is changed yet.
@@ -141,6 +146,10 @@ def make_output(where: str) -> Output:
         from listening.outputs.mp3_file import StandardOutput
 
         return StandardOutput()
+    if where.startswith(DEVICE):
+        from listening.outputs.device import Device
+
+        return Device(where.removeprefix(DEVICE))
     kind = Path(where).suffix.lower()
     if kind == ".wav":
         from listening.outputs.wav_file import WavFile
@@ -152,5 +161,5 @@ def make_output(where: str) -> Output:
         return Mp3File(Path(where))
     raise ValueError(
         f"cannot tell what to do with --output {where!r}:"
-        " give speaker, null, - or a name that ends in .wav or .mp3"
+        " give speaker, device:NAME, null, - or a name that ends in .wav or .mp3"
     )

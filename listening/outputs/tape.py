@@ -113,14 +113,16 @@ class Tape:
         assert self._started_s is not None, "nothing is heard before the start"
         return self._started_s + (frame - self._drift.frames) / self._rate_hz
 
-    def place(self, frames: int, now: float) -> int:
+    def place(self, frames: int, now: float, read_frames: int | None = None) -> int:
         """Put the next audio on the tape. Returns the frame at which it begins.
 
         That is where the last one ended, too late or not, unless nothing has been in time for so
-        long that this will not change: then it is soon.
+        long that this will not change: then it is soon. `read_frames`: what the device has taken,
+        if that is known.
         """
         if self._started_s is not None:
-            read_frames = self.heard_frames(now) + round(READ_AHEAD_S * self._rate_hz)
+            if read_frames is None:
+                read_frames = self.heard_frames(now) + round(READ_AHEAD_S * self._rate_hz)
             if self.written_frames < read_frames:
                 self.underruns += 1
             if self.written_frames + frames > read_frames:
@@ -156,6 +158,11 @@ class Tape:
         if self._started_s is not None:
             clock_frames = (now - self._started_s) * self._rate_hz
             self._drift.observe(read_frames, now, clock_frames)
+
+    def observe_heard(self, frame: int, at: float) -> None:
+        """The device has said that `frame` is heard at `at`."""
+        if self._started_s is not None:
+            self._drift.add(frame - (at - self._started_s) * self._rate_hz, at)
 
     @property
     def device_stood_still(self) -> bool:
@@ -201,6 +208,12 @@ class _Drift:
         ahead_frames = passed_frame - clock_frames + (now - before_s) / 2 * self._rate_hz
         if self._count and self._mean_frames - ahead_frames > STOOD_STILL_S * self._rate_hz:
             self.stood_still = True
+        else:
+            self.add(ahead_frames, before_s)
+
+    def add(self, ahead_frames: float, at: float) -> None:
+        """The device was seen to be so far ahead of the clock, beside a constant, at `at`."""
+        if at < self._settled_s:
             return
         self._count += 1
         if self._count <= BASELINE_OBSERVATIONS:

@@ -1,0 +1,1 @@
+"""The status pages of the server: for people, for scripts, for Prometheus."""
