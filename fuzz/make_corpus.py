@@ -74,7 +74,9 @@ def record() -> list[Passed]:
     """All that passes in a short broadcast."""
     with tempfile.TemporaryDirectory() as folder, socket_of() as front, socket_of() as back:
         server_port = free_port()
-        server = start(folder, "server.py", str(SONG), str(server_port), "--fec", "4+2")
+        server = start(
+            folder, "server.py", str(SONG), str(server_port), "--no-announce", "--fec", "4+2"
+        )
         wait_for(Path(folder) / "server.py.log", "listening")
         client = start(
             folder, "client.py", "127.0.0.1", str(front.getsockname()[1]), "--output", "null"
