@@ -9,26 +9,29 @@ stops in order. What is decided, is decided in `broadcasting/`.
 from __future__ import annotations
 
 import argparse
+import random
 import secrets
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast, BroadcastSnapshot
 from broadcasting.display import listener_text, live_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
+from broadcasting.live_source import LiveSource, live_source
+from broadcasting.playlist import find, is_address
+from broadcasting.programme import Programme
+from broadcasting.reader import Direct, NotYet, Reader
 from broadcasting.registry import LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import (
     MAX_SEGMENT_S,
-    Segment,
     SourceError,
-    Track,
     probe,
     read_segments,
 )
@@ -38,8 +41,10 @@ from shell.arguments import WRONG_USAGE
 from shell.live import LiveLine, complain, human_stream, print_table
 from shell.log import LogError, LogFile
 from shell.memory import free_bytes
+from shell.prompt import Prompt
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
+from shell.text import one_line
 from shell.threads import Alarm, Worker
 from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
@@ -50,6 +55,10 @@ FAILED = 1
 
 PATIENCE_S = 0.02
 """How long a full socket buffer is waited for: far less than the time between two segments."""
+
+LOOK_AT_S = 2.0
+"""So long all that was named is opened before the start; of the rest only names are looked at, as a
+thousand files take ten seconds. What cannot be played is skipped when its turn comes, too."""
 
 READ_AHEAD_S = 0.003
 """Nothing is read from the files this shortly before a deadline: a frame takes 0.1 ms, the rest
@@ -71,36 +80,66 @@ class Server:
     def __init__(
         self,
         broadcast: Broadcast,
-        segments: Iterator[Segment],
+        programme: Programme,
+        source: Direct | Reader,
         sockets: Sequence[socket.socket],
         fanout: Fanout,
     ) -> None:
         self.broadcast = broadcast
         self.failure: Exception | None = None
-        self._segments = segments
+        self._programme = programme
+        self._source = source
         self._sockets = sockets
         self._fanout = fanout
         self._meeting = threading.Lock()
         self._bell = Bell()
         self._alarm = Alarm()
         self._abort = False
+        source.news = self._alarm.ring
 
-    def run(self, line: LiveLine, signals: Signals) -> None:
+    def run(self, line: LiveLine, signals: Signals, prompt: Prompt) -> None:
         """Serve until the programme is over. One signal ends it in order, a second at once."""
         receiver = self._worker("receiver", self._receive, signals)
         broadcaster = self._worker("broadcaster", self._send, signals)
         asked = 0
         while broadcaster.is_working:
             if line.is_due():
-                line.show(live_text(self._snapshot()))
+                line.show(prompt.text + live_text(self._snapshot()))
             asked_now = signals.wait(REFRESH_S)
+            for _ in range(signals.hang_ups()):
+                self.skip()
+            for word in prompt.take():
+                asked_now += self._obey(word, line)
             if asked_now:
                 asked += asked_now
                 self._stop(abort=asked > 1)
         self._stop(abort=True)
         broadcaster.join()
         receiver.join()
+        self._source.stop()
         self._bell.close()
+
+    def skip(self) -> None:
+        """Go to the next track at once. What listeners have of this one still sounds."""
+        with self._meeting:
+            tell = self.broadcast.skip()
+            if tell:
+                self._programme.skip()
+        log.info("next: the rest of this track is left out")
+        self._alarm.ring()
+
+    def _obey(self, word: str, line: LiveLine) -> bool:
+        """Do what was typed; whether that is to stop."""
+        log.info("typed: %s", word)
+        if word in ("next", "n"):
+            self.skip()
+            line.say("next: the rest of this track is left out")
+        elif word in ("list", "l"):
+            for is_played, name in self._programme.listing():
+                line.say(f"{'>' if is_played else ' '} {one_line(name)}")
+        elif word not in ("quit", "q"):
+            line.say(f"{one_line(word)[:20]!r} means nothing here: type next, list or quit")
+        return word in ("quit", "q")
 
     def _worker(self, name: str, work: Callable[[], None], signals: Signals) -> Worker:
         def guarded() -> None:
@@ -194,7 +233,7 @@ class Server:
         if not turn.is_last:
             return
         for sent in turn.messages:
-            kind = "PARITY of" if sent.is_parity else "AUDIO"
+            kind = "PARITY of" if sent.is_parity else "TRACK from" if sent.is_track else "AUDIO"
             size = len(sent.datagram)
             log.info("sent %s %d, %d bytes, to %d", kind, sent.sequence, size, len(self._fanout))
 
@@ -209,7 +248,9 @@ class Server:
             near = due is not None and due - time.monotonic() < READ_AHEAD_S
             if not wanted or (near and not empty):
                 return has_read
-            segment = next(self._segments, None)
+            segment = self._source.take()
+            if isinstance(segment, NotYet):
+                return has_read
             has_read = True
             with self._meeting:
                 if segment is None:
@@ -224,10 +265,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     if (too_many := _too_many(options.max_clients)) is not None:
         return _failed(too_many, WRONG_USAGE)
-    tracks, faults = _probe(options.files)
+    found = find(options.files)
+    inputs, durations, faults = _probe(found.names)
+    faults = [*found.faults, *faults]
     for fault in faults:
         complain("server.py", str(fault))
-    if not tracks:
+    if not inputs:
         return WRONG_USAGE
     try:
         if options.json is not None:
@@ -245,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, tracks, faults, sockets)
+        return _serve(options, inputs, durations, faults, sockets)
     finally:
         for sock in sockets:
             sock.close()
@@ -266,26 +309,42 @@ def _too_many(listeners: int) -> str | None:
     )
 
 
-def _probe(files: Sequence[str]) -> tuple[dict[str, Track], list[SourceError]]:
-    tracks: dict[str, Track] = {}
+def _probe(
+    names: Sequence[str],
+) -> tuple[list[str | LiveSource], list[float | None], list[SourceError]]:
+    """What of `names` can be played, as far as is looked at, how long it is, and what cannot."""
+    until = time.monotonic() + LOOK_AT_S
+    inputs: list[str | LiveSource] = []
+    durations: list[float | None] = []
     faults: list[SourceError] = []
-    for file in files:
-        try:
-            tracks[file] = probe(file)
-        except SourceError as error:
-            faults.append(error)
-    return tracks, faults
+    seen: dict[str, tuple[str | LiveSource, float | None] | None] = {}
+    for name in names:
+        if name not in seen:
+            seen[name] = None
+            try:
+                one = live_source(name) if is_address(name) else name
+                looked_at = is_address(name) or time.monotonic() < until or not Path(name).exists()
+                seen[name] = one, probe(one).duration_s if looked_at else None
+            except SourceError as error:
+                faults.append(error)
+            except OSError as error:
+                called = "standard input" if name == "-" else name
+                faults.append(SourceError(called, error.strerror or "cannot be used"))
+        if (playable := seen[name]) is not None:
+            inputs.append(playable[0])
+            durations.append(playable[1])
+    return inputs, durations, faults
 
 
 def _serve(
     options: argparse.Namespace,
-    tracks: dict[str, Track],
+    inputs: Sequence[str | LiveSource],
+    durations: Sequence[float | None],
     faults: Sequence[SourceError],
     sockets: Sequence[socket.socket],
 ) -> int:
-    playable = [file for file in options.files if file in tracks]
-    durations = [tracks[file].duration_s for file in playable]
     known = [s for s in durations if s is not None]
+    programme = Programme(inputs, random.SystemRandom() if options.shuffle else None)
     broadcast = Broadcast(
         Settings(
             max_clients=options.max_clients,
@@ -297,6 +356,7 @@ def _serve(
             burst_rate_bytes_per_s=options.burst_rate,
             duration_s=None if options.loop or len(known) < len(durations) else sum(known),
             fec=options.fec,
+            live=programme.is_live,
         ),
         stream_id=secrets.randbits(32),
         secret=secrets.token_bytes(32),
@@ -305,26 +365,36 @@ def _serve(
     )
 
     def skipped(fault: SourceError) -> None:
+        if programme.broke(fault):
+            log.warning("%s: will be opened again", fault)
+            return
         broadcast.statistics.skipped_files += 1
         log.error("skipped: %s", fault)
 
     for fault in faults:
-        skipped(fault)
+        broadcast.statistics.skipped_files += 1
+        log.error("skipped: %s", fault)
     segments = read_segments(
-        playable,
+        programme,
         options.mtu - IP_AND_UDP_BYTES - HEADER_BYTES - (OVERHEAD_BYTES if options.fec else 0),
         loop=options.loop,
         on_skipped=skipped,
-        max_segment_s=MESSAGE_S if options.fec else MAX_SEGMENT_S,
+        # A message of a live source is on its way only when all of it has been heard.
+        max_segment_s=MESSAGE_S if options.fec or programme.is_live else MAX_SEGMENT_S,
+        is_unwanted=programme.is_unwanted,
     )
-    server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
+    source = Reader(segments, programme.end) if programme.is_live else Direct(segments)
+    server = Server(broadcast, programme, source, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)
-    with Signals() as signals:
-        with LiveLine(stream, quiet=options.quiet) as line:
+    with Signals(hang_up=True) as signals:
+        with (
+            LiveLine(stream, quiet=options.quiet) as line,
+            Prompt(signals.notify, wanted="-" not in options.files) as prompt,
+        ):
             where = ", ".join(address_text(sock.getsockname()) for sock in sockets)
             line.say(f"listening on {where}")
             log.info("listening on %s for at most %d listeners", where, options.max_clients)
-            server.run(line, signals)
+            server.run(line, signals, prompt)
         return _tell_the_end(options, server)
 
 

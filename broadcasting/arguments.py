@@ -14,6 +14,8 @@ from wire.parity import MOST_SHARDS
 _EXAMPLES = """examples:
   server.py song.mp3 4501                      to whoever connects, from the first listener on
   server.py --loop --wait-for 0 *.mp3 4501     a radio station that never stops
+  server.py --shuffle --loop ~/Music 4501      all that is in a folder, in random order
+  ffmpeg ... -f mp3 - | server.py - 4501       what another program sends
   server.py --interval 0.5 song.mp3 4501       send twice a second, for very many listeners
 """
 
@@ -38,7 +40,14 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("files", nargs="+", metavar="FILE", help="MP3, or whatever else FFmpeg reads, in order")
+    add(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="MP3, or whatever else FFmpeg reads, in order; a folder (all audio files in it), a"
+        " playlist (.m3u, .m3u8, .pls), - (standard input), an http(s):// address, or a capture"
+        " device (pulse:default, alsa:default)",
+    )
     add("port", type=port, metavar="PORT", help="UDP port to listen on; 0 takes a free one")
     add(
         "--host",
@@ -104,6 +113,7 @@ def _parser() -> Parser:
         f" {AUTO_MESSAGES}+{MOST_PARITIES}, as listeners need it (default: no parity)",
     )
     add("--loop", action="store_true", help="start again at the end")
+    add("--shuffle", action="store_true", help="in random order; with --loop another each round")
     add(
         "--speed",
         type=number(0.01, 100_000, "a factor"),

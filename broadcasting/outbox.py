@@ -29,9 +29,11 @@ class Outbox:
         """Send to a registered listener."""
         self.put(self._numbered(content, media_time_us), address)
 
-    def send_data(self, type_: Type, data: bytes, address: Address, name: str) -> None:
+    def send_data(
+        self, type_: Type, data: bytes, address: Address, name: str, media_time_us: int = 0
+    ) -> None:
         """Send what is encoded already to a registered listener, `name` in the log."""
-        datagram = Message(self._sequence, type_, data, self._stream_id).pack()
+        datagram = Message(self._sequence, type_, data, self._stream_id, media_time_us).pack()
         self._put(type_, self._sequence, datagram, address, name)
         self._sequence += 1
 

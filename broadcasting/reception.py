@@ -228,7 +228,7 @@ class Reception:
             self._admit(connect, address, now)
         else:
             self.registry.heard(listener, now)
-            self._outbox.send(self._accept(listener), address)
+            self._outbox.send(self._accept(listener), address, self._stream.track_time_us)
 
     def _receive_report(self, message: Message, size: int, address: Address, now: float) -> None:
         session, clock_us = ReportHead.of(message)
@@ -252,7 +252,8 @@ class Reception:
             report_s=report_s,
             track=self._stream.track,
         )
-        self._outbox.send_data(Type.STATUS, status, address, listener.name)
+        since_us = self._stream.track_time_us
+        self._outbox.send_data(Type.STATUS, status, address, listener.name, since_us)
 
     def _heed(self, listener: Listener) -> None:
         """Do what follows from the figures that `listener` gave just now."""
@@ -330,8 +331,8 @@ class Reception:
             len(self.registry),
             self.registry.capacity,
         )
-        self._outbox.send(self._accept(listener), address)
-        self._catch_up.add(address, self._stream.with_parity(burst))
+        self._outbox.send(self._accept(listener), address, self._stream.track_time_us)
+        self._catch_up.add(address, self._stream.with_tracks(self._stream.with_parity(burst)))
         if burst:
             log.info(
                 "sent AUDIO %d to %d at once to %s",

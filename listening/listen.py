@@ -18,6 +18,7 @@ from listening.rebuild import Rebuilder, Rebuilt
 from listening.repair import Repair
 from listening.session import Session, State
 from listening.statistics import Statistics
+from listening.titles import MOST_HEARD, Title, Titles
 from message import (
     AUDIO_TYPES,
     HEADER_BYTES,
@@ -28,6 +29,8 @@ from message import (
     Message,
     MessageError,
     Report,
+    Status,
+    Track,
     Type,
     VersionError,
     milliseconds,
@@ -45,7 +48,9 @@ for a burst of several seconds."""
 
 AnyReport = TypeVar("AnyReport", bound=Report)
 
-_TAKEN = frozenset((Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE))
+_TAKEN = frozenset(
+    (Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE, Type.TRACK)
+)
 
 log = get_logger("client")
 
@@ -84,6 +89,8 @@ class ListenSnapshot:
     buffer_s: float
     listeners: int | None
     statistics: Statistics
+    tracks: Sequence[Title] = ()
+    """Those that were heard, in order, with where in the stream each begins."""
 
 
 class Listen:
@@ -116,6 +123,8 @@ class Listen:
         self._repair: Repair | None = None
         self._stream: int | None = None
         self._early: list[Message] = []
+        self._titles = Titles()
+        self._tracks: list[Title] = []
         self._ready: list[Playable] = []
         self._stopped = False
 
@@ -192,6 +201,9 @@ class Listen:
         playable, self._ready = self._ready, []
         if self._buffer is not None:
             playable += self._buffer.take(now)
+            for item in playable:
+                if isinstance(item, Ready):
+                    self._note_title(item.message)
         elif self._stopped:
             playable.append(End(None))
             self._stopped = False
@@ -223,16 +235,18 @@ class Listen:
     def snapshot(self, now: float) -> ListenSnapshot:
         """The state now."""
         accept, status = self._session.accept, self._session.status
-        told = status or accept
+        position_us = self._buffer.position_us(now) if self._buffer else 0
+        heard = self._titles.at(position_us) or status or accept
         return ListenSnapshot(
             state=self._session.state,
-            title=told.title if told else "",
-            artist=told.artist if told else None,
-            position_s=self._buffer.position_us(now) / 1e6 if self._buffer else 0.0,
+            title=heard.title if heard else "",
+            artist=heard.artist if heard else None,
+            position_s=position_us / 1e6,
             duration_s=accept.duration_s if accept else None,
             buffer_s=self._buffer.buffered_s(now) if self._buffer else 0.0,
             listeners=status.listeners if status else None,
             statistics=self.statistics.copy(),
+            tracks=(*self._tracks, *self._titles.heard),
         )
 
     # Within.
@@ -248,6 +262,8 @@ class Listen:
         log.info("received %s %d, %d bytes", TYPE_NAMES[message.type], message.sequence, size)
         if isinstance(content, Accept):
             self._accepted(content, message.stream, now)
+        if isinstance(content, Accept | Status | Track) and content.title:
+            self._titles.learn(Title(message.media_time_us, content.title, content.artist))
         elif isinstance(content, EndMessage) and self._buffer is not None:
             assert self._repair is not None, "it comes with the buffer"
             if self._buffer.end(content.last_sequence, message.media_time_us, now):
@@ -340,6 +356,8 @@ class Listen:
             last = [item for item in self._buffer.take(now) if not isinstance(item, End)]
             self._ready += last
         self._stream = stream
+        self._tracks = [*self._tracks, *self._titles.heard][-MOST_HEARD:]
+        self._titles = Titles()
         self.statistics.restart_jitter()
         self._ready.append(NewStream(accept))
         self._rebuilder = self._make_rebuilder(accept, stream)
@@ -368,6 +386,12 @@ class Listen:
             parity=self._rebuilder,
         )
         log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
+
+    def _note_title(self, message: Message) -> None:
+        title = self._titles.hand_out(message.media_time_us)
+        if title is not None:
+            by = f" by {title.artist}" if title.artist else ""
+            log.info("AUDIO %d begins: %s%s", message.sequence, title.title, by)
 
     def _make_delay(self, accept: Accept, block_s: float) -> PlayoutDelay | None:
         if self._buffer_s is not None:

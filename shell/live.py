@@ -63,10 +63,16 @@ class LiveLine:
             _print(text, self._stream)
 
     def say(self, text: str) -> None:
-        """Print a line that stays. Call it before `show`."""
-        assert self._live is None, "the line that stays would be overwritten"
-        if not self._quiet:
+        """Print a line that stays, above the live one if that is there."""
+        if self._quiet:
+            return
+        if self._live is None:
             _print(text, self._stream)
+        else:
+            from rich.text import Text
+
+            with _may_go_away(self._stream):
+                self._live.console.print(Text(text), soft_wrap=True)
 
     def _show_live(self, text: str) -> None:
         from rich.console import Console

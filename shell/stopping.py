@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something the main thread can wait for.
+"""SIGINT and SIGTERM, and SIGHUP where it is asked for, as something the main thread can wait for.
 
 A handler that runs anywhere in the main thread could find a lock held by that very thread, so
 the handlers do nothing: the signal's number arrives as a byte at the bell the thread waits for.
@@ -20,13 +20,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Signals:
     """Context manager of the main thread; `wait` tells of signals and of `notify`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hang_up: bool = False) -> None:
+        """`hang_up`: SIGHUP is told by `hang_ups`, and ends nothing."""
+        self._numbers: tuple[signal.Signals, ...] = _SIGNALS
+        if hang_up and hasattr(signal, "SIGHUP"):  # not on Windows
+            self._numbers = (*_SIGNALS, signal.SIGHUP)
+        self._hang_ups = 0
         self._bell = Bell()
         self._waiter = Waiter([self._bell.readable])
 
     def __enter__(self) -> Signals:
         signal.set_wakeup_fd(self._bell.writable.fileno(), warn_on_full_buffer=False)
-        for number in _SIGNALS:
+        for number in self._numbers:
             signal.signal(number, _do_nothing)
         return self
 
@@ -37,7 +42,7 @@ class Signals:
         trace: TracebackType | None,
     ) -> None:
         # The program has ended in order: what still comes must not end it in another way.
-        for number in _SIGNALS:
+        for number in self._numbers:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         self._bell.close()
@@ -49,7 +54,14 @@ class Signals:
     def wait(self, timeout_s: float | None) -> int:
         """How many signals to stop came since the last call; waits for one, or a `notify`."""
         self._waiter.wait(timeout_s)
-        return sum(byte in _SIGNALS for byte in self._bell.heard())
+        heard = self._bell.heard()
+        self._hang_ups += sum(byte in self._numbers[len(_SIGNALS) :] for byte in heard)
+        return sum(byte in _SIGNALS for byte in heard)
+
+    def hang_ups(self) -> int:
+        """How many times SIGHUP came since the last call, as far as `wait` has seen."""
+        count, self._hang_ups = self._hang_ups, 0
+        return count
 
 
 def run_program(main: Callable[[], int]) -> NoReturn:

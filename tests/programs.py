@@ -49,6 +49,7 @@ class Program:
         *,
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         """`stdout` is a file descriptor, instead of the file that `stdout` can read."""
         name = Path(script).stem
@@ -59,7 +60,7 @@ class Program:
                 command(script, arguments),
                 cwd=self.folder,
                 env=usual_environment() if environment is None else dict(environment),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out if stdout is None else stdout,
                 stderr=err,
             )
