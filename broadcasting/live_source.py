@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +21,8 @@ import av
 from shell.udp import Bell
 
 if TYPE_CHECKING:
+    import subprocess
+
     from av.container import InputContainer
 
 PROBE_S = 10.0
@@ -218,6 +218,8 @@ class CaptureDevice:
 
     def __init__(self, name: str, recorder: _Recorder, device: str) -> None:
         """Raises OSError if nothing here can record it."""
+        import shutil
+
         self.name = name
         self._command = recorder.command(device)
         if shutil.which(self._command[0]) is None:
@@ -229,6 +231,8 @@ class CaptureDevice:
 
     def open(self) -> InputContainer:
         """What the device hears from now on."""
+        import subprocess
+
         with self._lock:
             self._process = process = subprocess.Popen(  # noqa: S603 - one of ours
                 self._command,

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from broadcasting.source import SourceError
 
@@ -149,6 +148,8 @@ def _text_of(name: str) -> str:
 def _place_of(entry: str, playlist: str) -> str:
     """What `entry` names, as seen from the folder of its playlist."""
     if entry.lower().startswith("file:"):
+        from urllib.parse import unquote, urlsplit
+
         entry = unquote(urlsplit(entry).path)
     # Standard input is the user's to give, not a file's: there, - is a name like any other.
     if is_address(entry) and entry != "-":
