@@ -122,8 +122,8 @@ class Server:
     def skip(self) -> None:
         """Go to the next track at once. What listeners have of this one still sounds."""
         with self._meeting:
-            tell = self.broadcast.skip()
-            if tell:
+            left = self.broadcast.skip()
+            if left is not None and not self._source.is_beyond(left):
                 self._programme.skip()
         log.info("next: the rest of this track is left out")
         self._alarm.ring()

@@ -17,6 +17,8 @@ _EXAMPLES = """examples:
   server.py --shuffle --loop ~/Music 4501      all that is in a folder, in random order
   ffmpeg ... -f mp3 - | server.py - 4501       what another program sends
   server.py --interval 0.5 song.mp3 4501       send twice a second, for very many listeners
+
+While it plays, type next, list or quit. SIGHUP is next.
 """
 
 

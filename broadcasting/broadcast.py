@@ -101,9 +101,9 @@ class Broadcast:
         """The programme has no further segment."""
         self._stream.end_of_source()
 
-    def skip(self) -> bool:
-        """Go to the next track at once; whether the source must be told to do so, too."""
-        return self._end is None and self._stream.skip()
+    def skip(self) -> int | None:
+        """Go to the next track at once; the number of the one that the source must leave, too."""
+        return self._stream.skip() if self._end is None else None
 
     # The network's side.
 

@@ -54,6 +54,11 @@ class Reader:
             self._change.notify()
             return self._came.popleft()
 
+    def is_beyond(self, track: int) -> bool:
+        """Whether something of a later track is there already."""
+        with self._change:
+            return any(one is not None and one.track.number > track for one in self._came)
+
     def stop(self) -> None:
         """Read nothing more, and end the thread."""
         with self._change:
@@ -97,6 +102,10 @@ class Direct:
     def take(self) -> Segment | NotYet | None:
         """The next segment; None when there is no next one."""
         return next(self._segments, None)
+
+    def is_beyond(self, track: int) -> bool:
+        """Nothing is read before it is taken."""
+        return False
 
     def stop(self) -> None:
         """Nothing is under way."""

@@ -193,14 +193,14 @@ class Stream:
         if self._parity is not None:
             self._parity.cut()
 
-    def skip(self) -> bool:
+    def skip(self) -> int | None:
         """Go to the next track: drop what was read and not sent of the one that is being sent.
 
-        Whether the source must be told to go on, too; if not, it has been reading the next already.
+        The number of the track that the source must leave, too; None if it has left it already.
         With parity the block that is under way is still sent: its parity may have been.
         """
         if self.track is None:
-            return False
+            return None
         self._unwanted = self.track.number
         if self._sent_track is None:
             self.track = None
@@ -221,7 +221,7 @@ class Stream:
         for segment in wanted:
             self.add_segment(segment)
         self._reading = self._ahead_us < self._lookahead_us
-        return not wanted and not self._source_ended
+        return None if wanted or self._source_ended else self._unwanted
 
     def stand_in(self, now: float) -> None:
         """Silence in the place of a live source that has nothing ready, as far as it is due."""

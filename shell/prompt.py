@@ -37,7 +37,8 @@ class Prompt:
     def __init__(self, told: Callable[[], None], *, wanted: bool = True) -> None:
         """`told` is called, in a thread, when something was typed; `wanted`: whether to read."""
         self.text = ""
-        """What is typed of a line so far, to be shown."""
+        """What is typed of a line so far, to be shown before all else."""
+        self._line = ""
         self._told = told
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -115,7 +116,7 @@ class Prompt:
         self._told()
 
     def _type(self, typed: str) -> None:
-        line = self.text.removeprefix("> ")
+        line = self._line
         for character in typed:
             if character in "\r\n":
                 if line.strip():
@@ -127,7 +128,8 @@ class Prompt:
                 line = ""
             elif character.isprintable() and len(line) < LONGEST_LINE:
                 line += character
-        self.text = f"> {line}" if line else ""
+        self._line = line
+        self.text = f"> {line} · " if line else ""
         self._told()
 
 

@@ -403,9 +403,11 @@ def test_words_typed_at_the_server_are_done_and_leave_the_terminal_as_it_was(
     with terminal(tmp_path, "server.py", *files, 0, "--wait-for", 0) as one:
         before = _modes(one._screen)
         watch(lambda: one.live_lines(r"0:0\d of 0:40 · .* · first"), one)
-        one.press(b"lisx\x7ft\r")
+        one.press(b"lisx")
+        watch(lambda: one.live_lines(r"> lisx · 0:0\d of 0:40 · .*"), one)
+        one.press(b"\x7ft\r")
         watch(lambda: any(re.match(r"> .*first\.mp3", line) for line in one.lines()), one)
-        assert any(re.match(r"  .*second\.mp3", line) for line in one.lines())
+        watch(lambda: any(re.match(r"  .*second\.mp3", line) for line in one.lines()), one)
         one.press(b"dance\r")
         watch(lambda: "'dance' means nothing here: type next, list or quit" in one.text, one)
         one.press(b"next\r")
