@@ -44,10 +44,12 @@ class Prompt:
         self._thread: threading.Thread | None = None
         self._bell = Bell()
         self._terminal: int | None = None
-        with contextlib.suppress(ImportError, ValueError, AttributeError):
-            import termios  # noqa: F401 - not on Windows
+        # ImportError: on Windows. OSError: a terminal, but not the one that controls this program.
+        with contextlib.suppress(ImportError, ValueError, AttributeError, OSError):
+            import termios  # noqa: F401
 
             if wanted and sys.stdin.isatty():
+                os.tcgetpgrp(sys.stdin.fileno())
                 self._terminal = sys.stdin.fileno()
 
     def __enter__(self) -> Prompt:
