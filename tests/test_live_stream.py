@@ -15,6 +15,7 @@ from broadcasting.stream import CUSHION_S, Stream
 from message import Message, Track, Type
 from tests.network import TRACK, segments
 from wire.mpeg_audio import FrameHeader, silent_frame, split_frames
+from wire.parity import encode
 
 START = 1000.0
 SEGMENT_S = 3 * 1152 / 44_100
@@ -53,6 +54,14 @@ def assert_without_a_hole(messages: list[Message]) -> None:
         frames = split_frames(one.data)
         kept_us = sum(f.header.samples for f in frames) / 44_100 * 1e6
         assert following.media_time_us == pytest.approx(one.media_time_us + kept_us, abs=2)
+
+
+def assert_parity_is_of(messages: list[Message], sent: list[Sent]) -> None:
+    """Each PARITY is what its block, as it was sent, gives."""
+    blocks = itertools.groupby((one for one in sent if one.is_parity), key=lambda p: p.sequence)
+    for first, parities in blocks:
+        made_of = encode(messages[first : first + FEC.messages], FEC.parities)
+        assert [one.datagram for one in parities] == [one.pack() for one in made_of]
 
 
 def test_a_live_source_starts_when_so_much_lies_ready_that_it_may_hesitate() -> None:
@@ -120,17 +129,20 @@ def test_the_next_track_follows_at_once_and_without_a_hole(fec: Fec | None) -> N
         stream.add_segment(segment)
     stream.start(START)
     sent = run(stream, START + 0.5)
+    sent_before = len(audio(sent))
     assert stream.skip() == 1
     stream.add_segment(first[-1])  # what the reader had in its hands
     for segment in second:
         stream.add_segment(segment)
     stream.end_of_source()
-    messages = audio(sent + run(stream, START + 100, START + 0.5))
+    sent += run(stream, START + 100, START + 0.5)
+    messages = audio(sent)
     assert_without_a_hole(messages)
+    assert_parity_is_of(messages, sent)
     played = [one.track for one in messages]
     of_first = played.count(1)
     # With parity the block that was begun is sent to its end.
-    assert of_first == (20 if fec else len(audio(sent)))
+    assert of_first == (20 if fec else sent_before)
     assert played == [1] * of_first + [2] * 50
     assert [one.data for one in messages[of_first:]] == [one.data for one in second]
     assert stream.ended
