@@ -99,7 +99,9 @@ class Stream:
             # A block must be whole when its first parity is due; half of this is always there.
             lookahead_s += 2 * fec.block_s
         self._lookahead_us = round(lookahead_s * 1e6)
-        self._cushion_us = round((CUSHION_S + (fec.block_s if fec else 0.0)) * 1e6)
+        # A block must be whole when its parity is due, and so must what is sent together.
+        together_s = (fec.block_s if fec else 0.0) + (interval_s or 0.0) * speed
+        self._cushion_us = round((CUSHION_S + together_s) * 1e6)
         self._source_ended = False
         self._reading = True
 

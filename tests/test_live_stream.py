@@ -71,6 +71,10 @@ def test_a_live_source_starts_when_so_much_lies_ready_that_it_may_hesitate() -> 
         stream.add_segment(next(source))
     added = 100 - len(list(source))
     assert added * SEGMENT_S == pytest.approx(1.0 + CUSHION_S, abs=SEGMENT_S)
+    together = Stream(7, burst_s=1.0, interval_s=2.0, speed=1.0, live=True)
+    for segment in itertools.islice(segments(100), added):
+        together.add_segment(segment)
+    assert not together.is_filled
     assert made().is_filled
 
 
