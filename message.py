@@ -125,6 +125,7 @@ class Type(enum.IntEnum):
     REQUEST = 10
     PARITY = 11
     REPEAT = 12
+    TRACK = 13
 
 
 AUDIO_TYPES = frozenset((Type.AUDIO, Type.REPEAT))
@@ -404,6 +405,15 @@ class Goodbye(Report):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Track(Control):
+    """From the AUDIO with the header's sequence and media time on, this is heard."""
+
+    TYPE: ClassVar = Type.TRACK
+    title: Text
+    artist: Text | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Request(Control):
     """These AUDIO messages did not come: send them again, to me alone."""
 
@@ -473,6 +483,7 @@ _FIELDS: dict[type[Control], dict[str, tuple[tuple[_Kind, ...], Any]]] = {
         End,
         Goodbye,
         Request,
+        Track,
     )
 }
 

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import dataclasses
 import itertools
+import random
 import secrets
 import socket
 import sys
@@ -25,16 +26,18 @@ from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast
 from broadcasting.display import listener_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
-from broadcasting.live_view import LiveView
+from broadcasting.live_source import LiveSource, live_source
+from broadcasting.live_view import LiveView, listing_lines
+from broadcasting.playlist import find, is_address
+from broadcasting.programme import Programme
+from broadcasting.reader import Direct, NotYet, Reader
 from broadcasting.reception import Departed
 from broadcasting.registry import LISTENER_BYTES, SEALED_LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
 from broadcasting.source import (
     MAX_SEGMENT_S,
-    Segment,
     SourceError,
-    Track,
     probe,
     read_segments,
 )
@@ -46,8 +49,10 @@ from shell.key_file import KeyFileError, read_key
 from shell.live import Live, complain, human_stream, print_table
 from shell.log import LogError, LogFile
 from shell.memory import free_bytes
+from shell.prompt import Prompt
 from shell.result import check_writable, write_json
 from shell.stopping import Signals, run_program
+from shell.text import one_line
 from shell.threads import Alarm, Worker
 from shell.udp import AddressError, Bell, Waiter, open_server_sockets, receive
 from wire.address import Address, address_text
@@ -65,6 +70,10 @@ FAILED = 1
 
 PATIENCE_S = 0.02
 """How long a full socket buffer is waited for: far less than the time between two segments."""
+
+LOOK_AT_S = 2.0
+"""So long all that was named is opened before the start; of the rest only names are looked at, as a
+thousand files take ten seconds. What cannot be played is skipped when its turn comes, too."""
 
 READ_AHEAD_S = 0.003
 """Nothing is read from the files this shortly before a deadline: a frame takes 0.1 ms, the rest
@@ -99,22 +108,30 @@ class Server:
     def __init__(
         self,
         broadcast: Broadcast,
-        segments: Iterator[Segment],
+        programme: Programme,
+        source: Direct | Reader,
         sockets: Sequence[socket.socket],
         fanout: Fanout,
     ) -> None:
         self.broadcast = broadcast
         self.failure: Exception | None = None
-        self._segments = segments
+        self._programme = programme
+        self._source = source
         self._sockets = sockets
         self._fanout = fanout
         self._meeting = threading.Lock()
         self._bell = Bell()
         self._alarm = Alarm()
         self._abort = False
+        source.news = self._alarm.ring
 
     def run(
-        self, live: Live, view: LiveView, signals: Signals, record: ServerRecord | None = None
+        self,
+        live: Live,
+        view: LiveView,
+        signals: Signals,
+        prompt: Prompt,
+        record: ServerRecord | None = None,
     ) -> None:
         """Serve until the programme is over. One signal ends it in order, a second at once."""
         receiver = self._worker("receiver", self._receive, signals)
@@ -130,13 +147,43 @@ class Server:
                     record.tell(self)
                 pause_s = record.record.pause_s(REFRESH_S if pause_s is None else pause_s)
             asked_now = signals.wait(pause_s)
+            for _ in range(signals.hang_ups()):
+                self.skip()
+            for word in prompt.take():
+                asked_now += self._obey(word, live, view)
             if asked_now:
                 asked += asked_now
                 self._stop(abort=asked > 1)
         self._stop(abort=True)
         broadcaster.join()
         receiver.join()
+        self._source.stop()
         self._bell.close()
+
+    def skip(self) -> None:
+        """Go to the next track at once. What listeners have of this one still sounds."""
+        with self._meeting:
+            left = self.broadcast.skip()
+            if left is not None and not self._source.is_beyond(left):
+                self._programme.skip()
+        log.info("next: the rest of this track is left out")
+        self._alarm.ring()
+
+    def _obey(self, word: str, live: Live, view: LiveView) -> bool:
+        """Do what was typed; whether that is to stop."""
+        log.info("typed: %s", word)
+        view.listing = ()
+        if word in ("next", "n"):
+            self.skip()
+            live.say("next: the rest of this track is left out")
+        elif word in ("list", "l") and live.is_screen:
+            view.listing = self._programme.listing()
+        elif word in ("list", "l"):
+            for line in listing_lines(self._programme.listing()):
+                live.say(line)
+        elif word not in ("quit", "q"):
+            live.say(f"{one_line(word)[:20]!r} means nothing here: type next, list or quit")
+        return word in ("quit", "q")
 
     def _worker(self, name: str, work: Callable[[], None], signals: Signals) -> Worker:
         def guarded() -> None:
@@ -287,7 +334,7 @@ class Server:
         if not turn.is_last:
             return
         for sent in turn.messages:
-            kind = "PARITY of" if sent.is_parity else "AUDIO"
+            kind = "PARITY of" if sent.is_parity else "TRACK from" if sent.is_track else "AUDIO"
             size = len(sent.datagram)
             log.info("sent %s %d, %d bytes, to %d", kind, sent.sequence, size, len(self._fanout))
 
@@ -302,7 +349,9 @@ class Server:
             near = due is not None and due - time.monotonic() < READ_AHEAD_S
             if not wanted or (near and not empty):
                 return has_read
-            segment = next(self._segments, None)
+            segment = self._source.take()
+            if isinstance(segment, NotYet):
+                return has_read
             has_read = True
             with self._meeting:
                 if segment is None:
@@ -336,10 +385,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listener_bytes = LISTENER_BYTES if options.key_file is None else SEALED_LISTENER_BYTES
     if (too_many := _too_many(options.max_clients, listener_bytes)) is not None:
         return _failed(too_many, WRONG_USAGE)
-    tracks, faults = _probe(options.files)
+    found = find(options.files)
+    inputs, durations, faults = _probe(found.names)
+    faults = [*found.faults, *faults]
     for fault in faults:
         complain("server.py", str(fault))
-    if not tracks:
+    if not inputs:
         return WRONG_USAGE
     try:
         seal = _seal(options.key_file)
@@ -364,7 +415,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, tracks, faults, sockets, seal, record, status_socket)
+        return _serve(options, inputs, durations, faults, sockets, seal, record, status_socket)
     finally:
         for sock in (*sockets, *filter(None, [status_socket])):
             sock.close()
@@ -409,29 +460,45 @@ def _too_many(listeners: int, listener_bytes: int) -> str | None:
     )
 
 
-def _probe(files: Sequence[str]) -> tuple[dict[str, Track], list[SourceError]]:
-    tracks: dict[str, Track] = {}
+def _probe(
+    names: Sequence[str],
+) -> tuple[list[str | LiveSource], list[float | None], list[SourceError]]:
+    """What of `names` can be played, as far as is looked at, how long it is, and what cannot."""
+    until = time.monotonic() + LOOK_AT_S
+    inputs: list[str | LiveSource] = []
+    durations: list[float | None] = []
     faults: list[SourceError] = []
-    for file in files:
-        try:
-            tracks[file] = probe(file)
-        except SourceError as error:
-            faults.append(error)
-    return tracks, faults
+    seen: dict[str, tuple[str | LiveSource, float | None] | None] = {}
+    for name in names:
+        if name not in seen:
+            seen[name] = None
+            try:
+                one = live_source(name) if is_address(name) else name
+                looked_at = is_address(name) or time.monotonic() < until or not Path(name).exists()
+                seen[name] = one, probe(one).duration_s if looked_at else None
+            except SourceError as error:
+                faults.append(error)
+            except OSError as error:
+                called = "standard input" if name == "-" else name
+                faults.append(SourceError(called, error.strerror or "cannot be used"))
+        if (playable := seen[name]) is not None:
+            inputs.append(playable[0])
+            durations.append(playable[1])
+    return inputs, durations, faults
 
 
 def _serve(
     options: argparse.Namespace,
-    tracks: dict[str, Track],
+    inputs: Sequence[str | LiveSource],
+    durations: Sequence[float | None],
     faults: Sequence[SourceError],
     sockets: Sequence[socket.socket],
     seal: ServerSeal | None,
     record: ServerRecord | None,
     status_socket: socket.socket | None,
 ) -> int:
-    playable = [file for file in options.files if file in tracks]
-    durations = [tracks[file].duration_s for file in playable]
     known = [s for s in durations if s is not None]
+    programme = Programme(inputs, random.SystemRandom() if options.shuffle else None)
     broadcast = Broadcast(
         Settings(
             max_clients=options.max_clients,
@@ -444,6 +511,7 @@ def _serve(
             burst_rate_bytes_per_s=options.burst_rate,
             duration_s=None if options.loop or len(known) < len(durations) else sum(known),
             fec=options.fec,
+            live=programme.is_live,
         ),
         stream_id=secrets.randbits(32),
         secret=secrets.token_bytes(32),
@@ -453,23 +521,30 @@ def _serve(
     )
 
     def skipped(fault: SourceError) -> None:
+        if programme.broke(fault):
+            log.warning("%s: will be opened again", fault)
+            return
         broadcast.statistics.skipped_files += 1
         log.error("skipped: %s", fault)
 
     for fault in faults:
-        skipped(fault)
+        broadcast.statistics.skipped_files += 1
+        log.error("skipped: %s", fault)
     around_bytes = IP_AND_UDP_BYTES + HEADER_BYTES
     around_bytes += (OVERHEAD_BYTES if options.fec else 0) + (TAG_BYTES if seal else 0)
     segments = read_segments(
-        playable,
+        programme,
         options.mtu - around_bytes,
         loop=options.loop,
         on_skipped=skipped,
-        max_segment_s=MESSAGE_S if options.fec else MAX_SEGMENT_S,
+        # A message of a live source is on its way only when all of it has been heard.
+        max_segment_s=MESSAGE_S if options.fec or programme.is_live else MAX_SEGMENT_S,
+        is_unwanted=programme.is_unwanted,
     )
-    server = Server(broadcast, segments, sockets, Fanout(sockets, options.mtu))
+    source = Reader(segments, programme.end) if programme.is_live else Direct(segments)
+    server = Server(broadcast, programme, source, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)
-    with Signals() as signals:
+    with Signals(hang_up=True) as signals:
         with (
             Live(
                 stream,
@@ -478,6 +553,7 @@ def _serve(
                 report_every_s=options.report_every,
                 refresh_s=REFRESH_S,
             ) as live,
+            Prompt(signals.notify, wanted="-" not in options.files) as prompt,
             contextlib.ExitStack() as beside,
         ):
             where = ", ".join(address_text(sock.getsockname()) for sock in sockets)
@@ -489,7 +565,7 @@ def _serve(
                 live.say(f"status page at {_serve_status(status_socket, server, beside)}")
             if not options.no_announce:
                 beside.enter_context(_announcer(options, server, sockets))
-            server.run(live, LiveView(_place(options.host, sockets)), signals, record)
+            server.run(live, LiveView(_place(options.host, sockets)), signals, prompt, record)
         status = _tell_the_end(options, server)
         return status if record is None else max(status, _write_record(server, record))
 

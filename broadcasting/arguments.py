@@ -16,7 +16,11 @@ from wire.parity import MOST_SHARDS
 _EXAMPLES = """examples:
   server.py song.mp3 4501                      to whoever connects, from the first listener on
   server.py --loop --wait-for 0 *.mp3 4501     a radio station that never stops
+  server.py --shuffle --loop ~/Music 4501      all that is in a folder, in random order
+  ffmpeg ... -f mp3 - | server.py - 4501       what another program sends
   server.py --interval 0.5 song.mp3 4501       send twice a second, for very many listeners
+
+While it plays, type next, list or quit. SIGHUP is next.
 """
 
 
@@ -40,7 +44,14 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("files", nargs="+", metavar="FILE", help="MP3, or whatever else FFmpeg reads, in order")
+    add(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="MP3, or whatever else FFmpeg reads, in order; a folder (all audio files in it), a"
+        " playlist (.m3u, .m3u8, .pls), - (standard input), an http(s):// address, or a capture"
+        " device (pulse:default, alsa:default)",
+    )
     add("port", type=port, metavar="PORT", help="UDP port to listen on; 0 takes a free one")
     add(
         "--host",
@@ -120,6 +131,7 @@ def _parser() -> Parser:
         help="write a new key for --key-file to PATH, which nobody else can read, and leave",
     )
     add("--loop", action="store_true", help="start again at the end")
+    add("--shuffle", action="store_true", help="in random order; with --loop another each round")
     add(
         "--speed",
         type=number(0.01, 100_000, "a factor"),

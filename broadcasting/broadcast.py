@@ -100,6 +100,7 @@ class Broadcast:
             speed=settings.speed,
             fec=settings.fec,
             seal=seal,
+            live=settings.live,
         )
         self._control = ParityControl() if settings.fec and settings.fec.auto else None
         self._reception = Reception(
@@ -123,7 +124,9 @@ class Broadcast:
     @property
     def wants_segment(self) -> bool:
         """Whether the reader should add the next segment now."""
-        return self._end is None and self._stream.wants_segment
+        # A live source that is read before anybody is there would be stale when somebody comes.
+        wanted = not self._stream.live or self._stream.started or self._are_enough
+        return self._end is None and self._stream.wants_segment and wanted
 
     @property
     def is_empty(self) -> bool:
@@ -137,6 +140,10 @@ class Broadcast:
     def end_of_source(self) -> None:
         """The programme has no further segment."""
         self._stream.end_of_source()
+
+    def skip(self) -> int | None:
+        """Go to the next track at once; the number of the one that the source must leave, too."""
+        return self._stream.skip() if self._end is None else None
 
     # The network's side.
 
@@ -198,6 +205,8 @@ class Broadcast:
         """Do what time asks for: start, expire, end."""
         self._reception.expire(now)
         self._start_if_ready(now)
+        if self._stream.live and self._end is None and not self._turns.under_way:
+            self._stream.stand_in(now)
         if self._end is None and self._is_over:
             self._close("finished", now)
         if self._end is not None and now >= self._end_due:
@@ -227,6 +236,8 @@ class Broadcast:
         overhead_bytes = self._stream.overhead_bytes
         new_bytes = sum(len(one.datagram) - overhead_bytes for one in sent) if turn.is_first else 0
         taken = len(sent) * listeners - len(missed)
+        if sent[0].is_track:
+            return
         if sent[0].is_parity:
             count.parity_messages += len(sent) if turn.is_first else 0
             count.parity_bytes += new_bytes
@@ -248,7 +259,12 @@ class Broadcast:
         """The state now. Costs in proportion to the number of listeners."""
         read = self._reception.read_report
         reports = [report for one in self._registry if (report := read(one)) is not None]
-        statistics = dataclasses.replace(self.statistics, rejected=self.statistics.rejected.copy())
+        statistics = dataclasses.replace(
+            self.statistics,
+            rejected=self.statistics.rejected.copy(),
+            source_stalls=self._stream.stalls,
+            silence_s=self._stream.silence_us / 1e6,
+        )
         track = self._stream.track
         return BroadcastSnapshot(
             title=self.title,
@@ -329,6 +345,11 @@ class Broadcast:
         """Whether the stream can start, and has not."""
         if self._stream.started or self._end is not None:
             return False
+        return self._are_enough and self._stream.is_filled
+
+    @property
+    def _are_enough(self) -> bool:
+        """Whether as many listen as the start waits for."""
         return len(self._registry) >= self.settings.wait_for
 
     def _start_if_ready(self, now: float) -> None:

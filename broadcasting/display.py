@@ -29,6 +29,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         ("passed over", str(count.passed_over), _passed_over_text(count)),
         *sealing_rows(count.forged, count.replayed),
         ("skipped files", str(count.skipped_files), ""),
+        *_stalls(count),
         (
             "lateness of sends",
             milliseconds(end.lateness_p50_ms),
@@ -36,6 +37,14 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
             f" worst {milliseconds(end.lateness_max_ms)}",
         ),
     ]
+
+
+def _stalls(count: ServerStatistics) -> list[Row]:
+    """How a live source went; nothing if it never stalled."""
+    if not count.source_stalls:
+        return []
+    rest = f"{count.silence_s:.1f} s of silence in its place"
+    return [("source stalled", str(count.source_stalls), rest)]
 
 
 def _parity_text(count: ServerStatistics) -> str:

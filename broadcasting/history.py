@@ -24,6 +24,8 @@ class Sent(NamedTuple):
     datagram: bytes
     is_parity: bool = False
     """Of the block that begins with `sequence`, and sent when the media were at `end_time_us`."""
+    is_track: bool = False
+    """What tells of the track that begins with `sequence`, and is sent just before that."""
     message: Message | None = None
     """What was sealed, to be sealed again as REPEAT; None if nothing is sealed."""
 

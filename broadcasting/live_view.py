@@ -57,6 +57,8 @@ class LiveView:
 
     def __init__(self, place: str) -> None:
         """`place`: where listeners find the server."""
+        self.listing: Sequence[tuple[bool, str]] = ()
+        """What is shown instead of the listeners, if it is anything: names, and which is played."""
         self._place = place
         self._now: BroadcastView | None = None
         self._table: list[str] = []
@@ -80,7 +82,8 @@ class LiveView:
             painted([(self._figures(now), PLAIN)], columns),
         ]
         if rows > _ROWS_ABOVE:
-            lines += ["".ljust(columns), *self._standings(now, columns, rows - _ROWS_ABOVE)]
+            below = self._listing if self.listing else self._standings
+            lines += ["".ljust(columns), *below(now, columns, rows - _ROWS_ABOVE)]
         return lines[:rows]
 
     def text(self) -> str:
@@ -117,12 +120,24 @@ class LiveView:
         ]
         return " · ".join(figures)
 
+    def _listing(self, now: BroadcastView, columns: int, places: int) -> list[str]:
+        """As many of the names as there is room for, from shortly before the one that is played."""
+        played = next((at for at, (is_played, _) in enumerate(self.listing) if is_played), 0)
+        first = max(0, min(played - 1, len(self.listing) + 1 - places))
+        shown = self.listing[first : first + places]
+        return [painted([(line, PLAIN)], columns) for line in listing_lines(shown)]
+
     def _standings(self, now: BroadcastView, columns: int, places: int) -> list[str]:
         """The table. Made anew only when it has changed: it is most of what a screen costs."""
         of = (now.ranked, now.listeners, columns, places)
         if of != self._table_of:
             self._table, self._table_of = _table(now, columns, places), of
         return self._table
+
+
+def listing_lines(listing: Sequence[tuple[bool, str]]) -> list[str]:
+    """A line for each name, with a mark at what is played."""
+    return [f"{'>' if is_played else ' '} {one_line(name)}" for is_played, name in listing]
 
 
 def _state(now: BroadcastView) -> str:

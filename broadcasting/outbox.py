@@ -41,9 +41,11 @@ class Outbox:
         message = self._numbered(content, media_time_us)
         self._put_message(message, self._packed(message, address), address)
 
-    def send_data(self, type_: Type, data: bytes, address: Address, name: str) -> None:
+    def send_data(
+        self, type_: Type, data: bytes, address: Address, name: str, media_time_us: int = 0
+    ) -> None:
         """Send what is encoded already to a registered listener, `name` in the log."""
-        message = Message(self._sequence, type_, data, self._stream_id)
+        message = Message(self._sequence, type_, data, self._stream_id, media_time_us)
         self._put(type_, self._sequence, self._packed(message, address), address, name)
         self._sequence += 1
 

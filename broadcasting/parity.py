@@ -58,6 +58,12 @@ class ParityMaker:
             self._whole.append(self._open)
             self._open = []
 
+    def forget(self, first_sequence: int) -> None:
+        """The blocks from `first_sequence` on, where one begins, were never read."""
+        self._whole = deque(block for block in self._whole if block[0].sequence < first_sequence)
+        if self._open and self._open[0].sequence >= first_sequence:
+            self._open = []
+
     def cut(self) -> None:
         """Nothing more is sent."""
         self._open = []

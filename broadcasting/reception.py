@@ -299,7 +299,7 @@ class Reception:
         if listener is not None:
             self._log_received(message, size, listener.name)
             self.registry.heard(listener, now)
-            self._outbox.send(self._accept(listener), address)
+            self._outbox.send(self._accept(listener), address, self._stream.track_time_us)
         elif (reason := self._no_place_for(address)) is not None:
             self._log_unproved(message, size, address, now)
             self._refuse(reason, connect.nonce, size, address, now)
@@ -351,7 +351,8 @@ class Reception:
             report_s=report_s,
             track=self._stream.track,
         )
-        self._outbox.send_data(Type.STATUS, status, address, listener.name)
+        since_us = self._stream.track_time_us
+        self._outbox.send_data(Type.STATUS, status, address, listener.name, since_us)
 
     def _heed(self, listener: Listener) -> None:
         """Do what follows from the figures that `listener` gave just now."""
@@ -441,8 +442,8 @@ class Reception:
             len(self.registry),
             self.registry.capacity,
         )
-        self._outbox.send(self._accept(listener), address)
-        self._catch_up.add(address, self._stream.with_parity(burst))
+        self._outbox.send(self._accept(listener), address, self._stream.track_time_us)
+        self._catch_up.add(address, self._stream.with_tracks(self._stream.with_parity(burst)))
         if burst:
             log.info(
                 "sent AUDIO %d to %d at once to %s",

@@ -22,6 +22,8 @@ class Settings:
     duration_s: float | None = None
     """Length of the whole programme; None if it is not known or has no end."""
     fec: Fec | None = None
+    live: bool = False
+    """The source may be slower than real time."""
 
     @property
     def ahead_s(self) -> float:

@@ -6,23 +6,25 @@ the Xing frame or garbage between frames. Anything else that FFmpeg reads is enc
 at the end (its padding), so a listener hears exactly the samples that went into the encoder.
 
 Everything is read lazily: memory does not depend on the length of a file. A segment belongs to
-one track, and the media time runs on from track to track.
+one track, and the media time runs on from track to track. What is no file (`live_source`) is cut in
+the same way, and may change its title on the way.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from broadcasting.live_source import LiveSource
 from broadcasting.transcoder import Packet, mp3_format, transcoded
 from wire.mpeg_audio import TICKS_PER_S, Frame, FrameHeader, FrameScanner
 
@@ -36,6 +38,9 @@ _SKIP_SAMPLES = struct.Struct("<IIBB")
 
 # What PyAV raises when a file breaks: FFmpeg's errors, and plain ValueErrors of its own.
 _FAULTS = (av.FFmpegError, OSError, ValueError)
+
+Input: TypeAlias = "str | os.PathLike[str] | LiveSource"
+"""The name of a file, or a source that is none."""
 
 _NO_AUDIO = "holds no audio that can be played"
 
@@ -77,41 +82,52 @@ class Segment:
 class SourceError(Exception):
     """A file cannot be played, or not further. One plain line: the path and what is wrong."""
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, ended_early: bool = False) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+        self.ended_early = ended_early
+        """Whether it could be played up to here."""
 
 
 class _TrimmedFrame(NamedTuple):
     frame: Frame
     skip_samples: int
     discard_samples: int
+    title: str | None = None
+    """What a live source calls it; None if it does not say."""
 
     @property
     def kept_samples(self) -> int:
         return self.frame.header.samples - self.skip_samples - self.discard_samples
 
 
-def probe(path: str | os.PathLike[str], number: int = 1) -> Track:
-    """What `path` holds, found by reading its first frame; raises SourceError."""
+def probe(path: Input, number: int = 1) -> Track:
+    """What `path` holds, found by reading its first frame; raises SourceError.
+
+    Nothing is read of a live source but what FFmpeg must see to know what it is.
+    """
     with _opened(path) as opened:
+        if not isinstance(path, (str, os.PathLike)):
+            return opened.track(number)
         if next(opened.frames(), None) is None:
             raise opened.fault or SourceError(opened.path, _NO_AUDIO)
         return opened.track(number)
 
 
 def read_segments(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Iterable[Input],
     max_data_bytes: int,
     loop: bool = False,
     on_skipped: Callable[[SourceError], None] = lambda error: None,
     max_segment_s: float = MAX_SEGMENT_S,
+    is_unwanted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Segment]:
     """The segments of `paths`, one file after another; with `loop` again and again.
 
-    A segment holds as many frames as fit `max_data_bytes` and `max_segment_s`; a frame that is
-    longer goes alone. A file that cannot be played, or not to its end, is handed to
+    Each round asks `paths` anew. When `is_unwanted` says so the next one follows at once. A segment
+    holds as many frames as fit `max_data_bytes` and `max_segment_s`; a frame that is longer goes
+    alone. A file that cannot be played, or not to its end, is handed to
     `on_skipped`, and the next one follows. Ends when a round over all files gave no sound.
     """
     clock = _Clock()
@@ -121,11 +137,15 @@ def read_segments(
         round_start_us = clock.now_us
         for path in paths:
             try:
-                for segment in _track_segments(path, number + 1, room, clock):
-                    number = segment.track.number
-                    yield segment
+                with closing(_track_segments(path, number + 1, room, clock)) as segments:
+                    for segment in segments:
+                        number = segment.track.number
+                        yield segment
+                        if is_unwanted():
+                            break
             except SourceError as error:
-                on_skipped(error)
+                if not is_unwanted():
+                    on_skipped(error)
         if not loop or clock.now_us == round_start_us:
             return
 
@@ -152,14 +172,17 @@ class _Clock:
 
 
 def _track_segments(
-    path: str | os.PathLike[str], number: int, room: _Room, clock: _Clock
-) -> Iterator[Segment]:
+    path: Input, number: int, room: _Room, clock: _Clock
+) -> Generator[Segment, None, None]:
     """The segments of one file; raises SourceError after those that could be read."""
     with _opened(path) as opened:
         track = None
         for group in _groups(opened.frames(), room):
             # Only now, as FFmpeg knows more of a file when it has read some of it.
             track = track or opened.track(number)
+            title = group[0].title
+            if title is not None and title != track.title:
+                track = replace(track, title=title)
             start_us = clock.now_us
             header = group[0].frame.header
             clock.advance(sum(item.kept_samples for item in group), header)
@@ -201,6 +224,7 @@ def _may_follow(group: list[_TrimmedFrame], item: _TrimmedFrame) -> bool:
     header = item.frame.header
     return (
         (header.sample_rate_hz, header.channels) == (last.sample_rate_hz, last.channels)
+        and item.title == group[-1].title
         and (item.skip_samples == 0 or all(before.kept_samples == 0 for before in group))
         and (item.kept_samples == 0 or all(before.discard_samples == 0 for before in group))
     )
@@ -209,8 +233,15 @@ def _may_follow(group: list[_TrimmedFrame], item: _TrimmedFrame) -> bool:
 class _OpenFile:
     """A file that FFmpeg has opened, and the audio stream of it that is played."""
 
-    def __init__(self, path: str, container: InputContainer, stream: AudioStream) -> None:
+    def __init__(
+        self,
+        path: str,
+        container: InputContainer,
+        stream: AudioStream,
+        live: LiveSource | None = None,
+    ) -> None:
         self.path = path
+        self._live = live
         self.fault: SourceError | None = None
         """What ended `frames()` before the end of the file."""
         self._container = container
@@ -233,7 +264,7 @@ class _OpenFile:
         return Track(
             number=number,
             path=self.path,
-            title=self._tag("title") or Path(self.path).stem,
+            title=self._title(),
             artist=self._tag("artist"),
             duration_s=self._duration_s(),
             frame_rate_hz=rate_hz,
@@ -246,13 +277,21 @@ class _OpenFile:
         packets = self._until_fault(self._container.demux(self._stream))
         if self._encoded_as is not None:
             packets = self._until_fault(transcoded(packets, self._encoded_as))
-        return _trimmed_frames(packets)
+        return _trimmed_frames(packets, None if self._live is None else self._live.title_at)
 
     def _until_fault(self, packets: Iterator[Packet]) -> Iterator[Packet]:
         try:
             yield from packets
+            # What came before it broke has been played; only now it is an end.
+            if self._live is not None and self._live.fault is not None:
+                raise self._live.fault
         except _FAULTS as error:
-            self.fault = SourceError(self.path, f"ends early: {_reason(error)}")
+            self.fault = SourceError(self.path, f"ends early: {_reason(error)}", ended_early=True)
+
+    def _title(self) -> str:
+        if self._live is None:
+            return self._tag("title") or Path(self.path).stem
+        return self._live.title_at(None) or self._tag("title") or self.path
 
     def _tag(self, name: str) -> str | None:
         # MP3 has its tags on the container, Ogg on the stream; some write them in capitals.
@@ -270,9 +309,25 @@ class _OpenFile:
         return None
 
 
+def _opened(path: Input) -> AbstractContextManager[_OpenFile]:
+    """What `path` names, open until the block ends; raises SourceError."""
+    return _opened_file(path) if isinstance(path, (str, os.PathLike)) else _opened_live(path)
+
+
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[_OpenFile]:
-    """The file, open until the block ends; raises SourceError."""
+def _opened_live(source: LiveSource) -> Iterator[_OpenFile]:
+    try:
+        try:
+            container = source.open()
+            yield _OpenFile(source.name, container, _audio_of(source.name, container), source)
+        except _FAULTS as error:
+            raise SourceError(source.name, _reason(error)) from error
+    finally:
+        source.close()
+
+
+@contextmanager
+def _opened_file(path: str | os.PathLike[str]) -> Iterator[_OpenFile]:
     name = os.fspath(path)
     try:
         if Path(name).is_file() and Path(name).stat().st_size == 0:
@@ -285,12 +340,16 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[_OpenFile]:
     except _FAULTS as error:
         raise SourceError(name, _reason(error)) from error
     with container:
-        stream = container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
-            raise SourceError(name, "has no audio")
-        if stream.codec_context is None:
-            raise SourceError(name, "has audio in a format that cannot be decoded")
-        yield _OpenFile(name, container, stream)
+        yield _OpenFile(name, container, _audio_of(name, container))
+
+
+def _audio_of(name: str, container: InputContainer) -> AudioStream:
+    stream = container.streams.best("audio")
+    if not isinstance(stream, AudioStream):
+        raise SourceError(name, "has no audio")
+    if stream.codec_context is None:
+        raise SourceError(name, "has audio in a format that cannot be decoded")
+    return stream
 
 
 def _reason(error: Exception) -> str:
@@ -309,13 +368,22 @@ def _reason(error: Exception) -> str:
     return "cannot be read"
 
 
-def _trimmed_frames(packets: Iterator[Packet]) -> Iterator[_TrimmedFrame]:
-    """The frames in `packets`, with the samples to be dropped that FFmpeg has noted there."""
+def _trimmed_frames(
+    packets: Iterator[Packet], title_at: Callable[[int | None], str | None] | None
+) -> Iterator[_TrimmedFrame]:
+    """The frames in `packets`, with the samples to be dropped that FFmpeg has noted there.
+
+    `title_at` tells the title at a place in the bytes that were read, if titles change on the way.
+    """
     scanner, trimmer = FrameScanner(), _Trimmer()
     for packet in packets:
         if packet.has_sidedata("skip_samples"):
             trimmer.note(bytes(packet.get_sidedata("skip_samples")))
-        yield from trimmer.trimmed(scanner.feed(bytes(packet)))
+        frames = trimmer.trimmed(scanner.feed(bytes(packet)))
+        if title_at is None or (title := title_at(packet.pos)) is None:
+            yield from frames
+        else:
+            yield from (frame._replace(title=title) for frame in frames)
     yield from trimmer.trimmed(scanner.finish())
 
 

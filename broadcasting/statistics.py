@@ -115,3 +115,7 @@ class ServerStatistics:
     """Most listeners at one time."""
     skipped_files: int = 0
     """Files of the programme that could not be played."""
+    source_stalls: int = 0
+    """Times that a live source had nothing when it was due."""
+    silence_s: float = 0.0
+    """Seconds of silence that were sent in its place."""

@@ -42,8 +42,8 @@ class Turn(NamedTuple):
         return self.part == self.parts - 1
 
     def runs(self) -> Iterator[Turn]:
-        """The same, audio and parity apart, in order: each is counted for itself."""
-        for _, run in itertools.groupby(self.messages, key=lambda sent: sent.is_parity):
+        """The same, audio, parity and tracks apart, in order: each is counted for itself."""
+        for _, run in itertools.groupby(self.messages, key=lambda sent: sent[4:6]):
             yield self._replace(messages=tuple(run))
 
 

@@ -19,6 +19,7 @@ from listening.rebuild import Rebuilder, Rebuilt
 from listening.repair import Repair
 from listening.session import Session, State
 from listening.statistics import Statistics
+from listening.titles import MOST_HEARD, Title, Titles
 from message import (
     AUDIO_TYPES,
     HEADER_BYTES,
@@ -32,6 +33,8 @@ from message import (
     ReplayError,
     Report,
     SealError,
+    Status,
+    Track,
     Type,
     VersionError,
     milliseconds,
@@ -52,7 +55,9 @@ for a burst of several seconds."""
 
 AnyReport = TypeVar("AnyReport", bound=Report)
 
-_TAKEN = frozenset((Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE))
+_TAKEN = frozenset(
+    (Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE, Type.TRACK)
+)
 
 log = get_logger("client")
 
@@ -91,6 +96,8 @@ class ListenSnapshot:
     buffer_s: float
     listeners: int | None
     statistics: Statistics
+    tracks: Sequence[Title] = ()
+    """Those that were heard, in order, with where in the stream each begins."""
 
 
 class Listen:
@@ -139,6 +146,8 @@ class Listen:
         self._repair: Repair | None = None
         self._stream: int | None = None
         self._early: list[Message] = []
+        self._titles = Titles()
+        self._tracks: list[Title] = []
         self._ready: list[Playable] = []
         self._stopped = False
         self._ended = False
@@ -220,6 +229,9 @@ class Listen:
         playable, self._ready = self._ready, []
         if self._buffer is not None:
             playable += self._buffer.take(now)
+            for item in playable:
+                if isinstance(item, Ready):
+                    self._note_title(item.message)
         elif self._stopped and not self._ended:
             playable.append(End(None))
             self._ended = True
@@ -251,16 +263,18 @@ class Listen:
     def snapshot(self, now: float) -> ListenSnapshot:
         """The state now."""
         accept, status = self._session.accept, self._session.status
-        told = status or accept
+        position_us = self._buffer.position_us(now) if self._buffer else 0
+        heard = self._titles.at(position_us) or status or accept
         return ListenSnapshot(
             state=self._session.state,
-            title=told.title if told else "",
-            artist=told.artist if told else None,
-            position_s=self._buffer.position_us(now) / 1e6 if self._buffer else 0.0,
+            title=heard.title if heard else "",
+            artist=heard.artist if heard else None,
+            position_s=position_us / 1e6,
             duration_s=accept.duration_s if accept else None,
             buffer_s=self._buffer.buffered_s(now) if self._buffer else 0.0,
             listeners=status.listeners if status else None,
             statistics=self.statistics.copy(),
+            tracks=(*self._tracks, *self._titles.heard),
         )
 
     # Within.
@@ -284,6 +298,8 @@ class Listen:
         log.info("received %s %d, %d bytes", TYPE_NAMES[message.type], message.sequence, size)
         if isinstance(content, Accept):
             self._accepted(content, message.stream, now)
+        if isinstance(content, Accept | Status | Track) and content.title:
+            self._titles.learn(Title(message.media_time_us, content.title, content.artist))
         elif isinstance(content, EndMessage) and self._buffer is not None:
             assert self._repair is not None, "it comes with the buffer"
             if self._buffer.end(content.last_sequence, message.media_time_us, now):
@@ -379,6 +395,8 @@ class Listen:
             last = [item for item in self._buffer.take(now) if not isinstance(item, End)]
             self._ready += last
         self._stream = stream
+        self._tracks = [*self._tracks, *self._titles.heard][-MOST_HEARD:]
+        self._titles = Titles()
         self.statistics.restart_jitter()
         self._ready.append(NewStream(accept))
         self._rebuilder = self._make_rebuilder(accept, stream)
@@ -407,6 +425,12 @@ class Listen:
             parity=self._rebuilder,
         )
         log.info("the stream is %08x, from message %d on", stream, accept.first_sequence)
+
+    def _note_title(self, message: Message) -> None:
+        title = self._titles.hand_out(message.media_time_us)
+        if title is not None:
+            by = f" by {title.artist}" if title.artist else ""
+            log.info("AUDIO %d begins: %s%s", message.sequence, title.title, by)
 
     def _make_delay(self, accept: Accept, block_s: float) -> PlayoutDelay | None:
         if self._buffer_s is not None:

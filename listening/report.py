@@ -32,6 +32,14 @@ def as_json(
             "bit_rate_bps": accept.bit_rate_bps,
         },
         "duration_s": end.duration_s,
+        "tracks": [
+            {
+                "begins_s": round(one.media_time_us / 1e6, 6),
+                "title": one.title,
+                "artist": one.artist,
+            }
+            for one in end.tracks
+        ],
         "expected": count.expected,
         "intact": count.intact,
         "retransmitted": count.retransmitted,

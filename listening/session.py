@@ -32,6 +32,7 @@ from message import (
     Report,
     Request,
     Status,
+    Track,
     Type,
 )
 from wire.address import Address, address_text
@@ -215,6 +216,9 @@ class Session:
         elif message.type == Type.END and message.stream == self.stream:
             self._heard_at = now
             return End.from_message(message)
+        elif message.type == Type.TRACK and message.stream == self.stream:
+            self._heard_at = now
+            return Track.from_message(message)
         elif message.type == Type.GOODBYE:
             return self._answered(Goodbye.from_message(message))
         return None

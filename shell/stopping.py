@@ -21,14 +21,19 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Signals:
     """Context manager of the main thread; `wait` tells of signals and of `notify`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hang_up: bool = False) -> None:
+        """`hang_up`: SIGHUP is told by `hang_ups`, and ends nothing."""
+        self._numbers: tuple[signal.Signals, ...] = _SIGNALS
+        if hang_up and hasattr(signal, "SIGHUP"):  # not on Windows
+            self._numbers = (*_SIGNALS, signal.SIGHUP)
+        self._hang_ups = 0
         self._bell = Bell()
         self._waiter = Waiter[socket.socket | TextIO]([self._bell.readable])
         self._acts: dict[int, Callable[[int], None] | None] = {}
 
     def __enter__(self) -> Signals:
         signal.set_wakeup_fd(self._bell.writable.fileno(), warn_on_full_buffer=False)
-        for number in _SIGNALS:
+        for number in self._numbers:
             signal.signal(number, _do_nothing)
         return self
 
@@ -39,7 +44,7 @@ class Signals:
         trace: TracebackType | None,
     ) -> None:
         # The program has ended in order: what still comes must not end it in another way.
-        for number in _SIGNALS:
+        for number in self._numbers:
             signal.signal(number, signal.SIG_IGN)
         for other in self._acts:
             signal.signal(other, signal.SIG_DFL)
@@ -70,7 +75,13 @@ class Signals:
         for number in heard:
             if (act := self._acts.get(number)) is not None:
                 act(number)
+        self._hang_ups += sum(byte in self._numbers[len(_SIGNALS) :] for byte in heard)
         return sum(byte in _SIGNALS for byte in heard)
+
+    def hang_ups(self) -> int:
+        """How many times SIGHUP came since the last call, as far as `wait` has seen."""
+        count, self._hang_ups = self._hang_ups, 0
+        return count
 
 
 def run_program(main: Callable[[], int]) -> NoReturn:

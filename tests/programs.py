@@ -49,6 +49,7 @@ class Program:
         *,
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
+        stdin: int = subprocess.DEVNULL,
         within: Sequence[str] = (),
     ) -> None:
         """`stdout` is a file descriptor, instead of the file that `stdout` can read.
@@ -63,7 +64,7 @@ class Program:
                 [*within, *command(script, arguments)],
                 cwd=self.folder,
                 env=usual_environment() if environment is None else dict(environment),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out if stdout is None else stdout,
                 stderr=err,
             )

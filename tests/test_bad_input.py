@@ -20,7 +20,11 @@ SERVER = {
     "": "the following arguments are required: FILE, PORT",
     "{song}": "the following arguments are required: PORT",
     "missing.mp3 0": "missing.mp3: no such file",
-    "{folder} 0": "is a directory",
+    "{hollow} 0": "is a folder without audio files",
+    "{list} 0": "is a playlist without an entry",
+    "- 0": "standard input: ended at once",
+    "ftp://127.0.0.1/x 0": "no such file",
+    "http://127.0.0.1:9/x 0": "cannot be reached: connection refused",
     "{empty} 0": "is empty",
     "{text} 0": "is not an audio file that can be read",
     "{subtitles} 0": "has no audio",
@@ -106,7 +110,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "text": b"This is no music.\n",
         "subtitles": b"1\n00:00:00,000 --> 00:00:01,000\nLa la la\n",
     }
-    paths = {"song": zoo_file("mono.mp3").path, "folder": folder}
+    paths = {"song": zoo_file("mono.mp3").path, "folder": folder, "hollow": folder / "hollow"}
+    paths["hollow"].mkdir()
+    paths["list"] = folder / "list.m3u"
+    paths["list"].write_text("#EXTM3U\n")
     for name, content in contents.items():
         paths[name] = folder / f"{name}.{'srt' if name == 'subtitles' else 'mp3'}"
         paths[name].write_bytes(content)

@@ -73,7 +73,8 @@ def test_messages_are_numbered_from_0_and_carry_what_the_segment_says() -> None:
     made.add_segment(Segment(b"second", 20_000, 30_000, track, 0, 700))
     assert made.track == TRACK
     made.start(START)
-    first, second = made.take_due(START)
+    first, told, second = made.take_due(START)
+    assert Message.unpack(told.datagram)[:2] == (1, Type.TRACK)
     assert Message.unpack(first.datagram) == Message(0, Type.AUDIO, b"first", ID, 0, 1, 1105, 0)
     assert Message.unpack(second.datagram) == Message(
         1, Type.AUDIO, b"second", ID, 20_000, 70_000 % 65_536, 0, 700

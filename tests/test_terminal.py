@@ -395,7 +395,8 @@ def test_a_japanese_title_fits_a_narrow_screen(size: tuple[int, int], tmp_path: 
 def test_of_30_listeners_the_worst_are_on_a_screen_of_24_lines(tmp_path: Path) -> None:
     """Real listeners; one of them loses."""
     song = sample(tmp_path / "song.mp3", "For Thirty", 60)
-    with terminal(tmp_path, "server.py", song, 0, "--wait-for", 31) as sends:
+    many = ("--wait-for", 31, "--max-clients-per-address", 31)
+    with terminal(tmp_path, "server.py", song, 0, *many) as sends:
         port = int(port_of(sends))
         with (
             Listeners(port, 30),

@@ -41,6 +41,7 @@ from message import (
     Status,
     Text,
     Token,
+    Track,
     Type,
 )
 from wire.address import Address
@@ -63,6 +64,7 @@ CONTENTS: dict[str, type[Control]] = {
     "END": End,
     "GOODBYE": Goodbye,
     "REQUEST": Request,
+    "TRACK": Track,
 }
 
 UNITS = {"us": "µs", "ms": "ms", "s": "s", "hz": "Hz", "bps": "bit/s", "samples": "samples"}

@@ -152,6 +152,20 @@ def split_frames(data: bytes) -> list[Frame]:
     return frames
 
 
+def silent_frame(header: FrameHeader) -> bytes:
+    """The shortest frame of this version, sample rate and number of channels, all silence.
+
+    Its side information is zeros: no main data, of this frame or of any before it.
+    """
+    index = _SAMPLE_RATES_HZ[header.version].index(header.sample_rate_hz)
+    version = next(bits for bits, name in _VERSIONS.items() if name == header.version)
+    mode = 3 if header.channels == 1 else 0
+    # Layer III without a check word, at the lowest bit rate there is.
+    word = 0xFFE20000 | version << 19 | 1 << 16 | 1 << 12 | index << 10 | mode << 6
+    data = word.to_bytes(HEADER_BYTES)
+    return data.ljust(FrameHeader.parse(data).frame_bytes, b"\0")
+
+
 class FrameScanner:
     """Finds the frames in bytes that may hold something else between them.
 

@@ -6,7 +6,7 @@ the key file seals nothing itself: from it HKDF (RFC 5869) derives a key for eac
 
     client   what a client says, by the salt that it draws for each session
     server   what a server says to single listeners, by the salt that it draws for each run
-    media    AUDIO, PARITY and REPEAT, by that salt too: sealed once, the same for all listeners
+    media    AUDIO, PARITY, REPEAT and TRACK, by that salt too: sealed once, the same for all
 
 A control message begins with its sender's salt, so that it can be opened by whoever has the key and
 has heard nothing before. And what a server says is proved to be an answer: the salt of the client
@@ -38,7 +38,7 @@ from message import SEALED, TAG_BYTES, Message, SealError, Type
 
 KEY_BYTES = 32
 
-MEDIA_TYPES = frozenset((Type.AUDIO, Type.PARITY, Type.REPEAT))
+MEDIA_TYPES = frozenset((Type.AUDIO, Type.PARITY, Type.REPEAT, Type.TRACK))
 """What is the same for all listeners; everything else is a control message."""
 
 _CLIENT = b"mp3 broadcast 1 client"

@@ -1,0 +1,75 @@
+"""What a listener knows of what it hears, and from where on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from broadcasting.settings import Settings
+from listening.listen import Ready
+from listening.titles import MOST_HEARD, MOST_TITLES, Title, Titles
+from message import Type
+from tests.network import TRACK, Network, balanced, segments
+from wire.address import Address
+
+
+def test_a_title_holds_from_its_time_on_whatever_the_order_in_which_it_comes() -> None:
+    titles = Titles()
+    first, second, third = (Title(time, f"at {time}", None) for time in (0, 1000, 2000))
+    for one in (second, first, third, second):
+        titles.learn(one)
+    assert [titles.at(time) for time in (0, 999, 1000, 2500)] == [first, first, second, third]
+    assert Titles().at(5) is None
+
+
+def test_what_was_heard_is_told_once_each() -> None:
+    titles = Titles()
+    titles.learn(Title(0, "One", None))
+    titles.learn(Title(100, "One", None))  # a stall
+    titles.learn(Title(200, "Two", "Somebody"))
+    told = [titles.hand_out(time) for time in range(0, 300, 50)]
+    assert [one.title for one in told if one] == ["One", "Two"]
+    assert [one.media_time_us for one in titles.heard] == [0, 200]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    titles = Titles()
+    for time in range(3 * MOST_HEARD):
+        titles.learn(Title(time, str(time), None))
+        titles.hand_out(time)
+    assert (len(titles._known), len(titles.heard)) == (MOST_TITLES, MOST_HEARD)
+
+
+def test_the_title_changes_with_the_segment_that_sounds_even_if_it_was_lost_on_the_way() -> None:
+    tracks = [dataclasses.replace(TRACK, number=n, title=f"Title {n}") for n in (1, 2)]
+    programme = [
+        dataclasses.replace(one, track=tracks[index >= 40])
+        for index, one in enumerate(segments(80))
+    ]
+    for lost in (False, True):
+        network = _Network(Settings(), iter(programme))
+        network.drops_tracks = lost
+        listener = network.join()
+        seen: dict[str, float] = {}
+        while not listener.ended and network.now < 1020:
+            network.run(0.01)
+            now = listener.core.snapshot(network.now)
+            if now.title:
+                seen.setdefault(now.title, now.position_s)
+        assert list(seen) == ["Title 1", "Title 2"], seen
+        begins_s = programme[40].media_time_us / 1e6
+        assert begins_s <= seen["Title 2"] <= begins_s + 0.03
+        heard = listener.core.snapshot(network.now).tracks
+        assert [one.title for one in heard] == ["Title 1", "Title 2"]
+        assert heard[1].media_time_us == programme[40].media_time_us
+        assert balanced(listener)
+        assert sum(isinstance(item, Ready) for item in listener.played) == 80
+
+
+class _Network(Network):
+    """Loses every TRACK, if that is asked for."""
+
+    drops_tracks = False
+
+    def send(self, side: str, data: bytes, address: Address) -> None:
+        if not (self.drops_tracks and data[3] == Type.TRACK):
+            super().send(side, data, address)
