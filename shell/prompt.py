@@ -82,9 +82,12 @@ class Prompt:
         listens = False
         with contextlib.suppress(OSError):
             while True:
-                if _is_ours(terminal) != listens:
-                    listens = not listens
-                    (poll.register if listens else poll.unregister)(terminal)
+                if listens and not _is_ours(terminal):
+                    poll.unregister(terminal)
+                    listens = False
+                elif not listens and _is_ours(terminal):
+                    poll.register(terminal, select.POLLIN)
+                    listens = True
                 ready = [one for one, _ in poll.poll(None if listens else LOOK_AGAIN_MS)]
                 if bell in ready:
                     return

@@ -22,9 +22,11 @@ from broadcasting.programme import PAUSES_S, Programme
 from broadcasting.source import SourceError
 from tests import pulse
 from tests.programs import Finished, client, end, pcm_in, run, server
-from tests.terminals import CTRL_C, terminal, watch
+from tests.terminals import terminal, watch
 from tests.zoo import encode, frames_in, reference_pcm, zoo_file
 from wire.mpeg_audio import find_frames
+
+CTRL_C = b"\x03"
 
 FAST = ("--speed", "20")
 
