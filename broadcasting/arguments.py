@@ -26,17 +26,18 @@ While it plays, type next, list or quit. SIGHUP is next.
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options that were typed; leaves with one line and status 2 if they make no sense."""
-    parser = _parser()
-    options = parser.parse_intermixed_args(arguments)
+    built = parser()
+    options = built.parse_intermixed_args(arguments)
     if options.wait_for > options.max_clients:
-        parser.error(
+        built.error(
             f"--wait-for {options.wait_for} can never be reached"
             f" with --max-clients {options.max_clients}"
         )
     return options
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """What reads the command line."""
     parser = Parser(
         prog="server.py",
         description="Broadcast MP3 over UDP, live, to many listeners.",

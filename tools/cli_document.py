@@ -1,0 +1,60 @@
+"""Write docs/cli.md, what both programs take, as their parsers tell it.
+
+    python -m tools.cli_document > docs/cli.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from broadcasting.arguments import parser as server_parser
+from listening.arguments import parser as client_parser
+
+_HEAD = """# The command line
+
+Made from the parsers by `python -m tools.cli_document`; a test keeps it equal to them. What the options are good for, with
+examples, is in the [README](../README.md).
+"""
+
+_FOOT = """
+## Exit status
+
+| status | meaning |
+|---|---|
+| 0 | the stream ended, or the user stopped it; the statistics are printed either way |
+| 1 | refused, no answer, lost for good, no sound device at the start, port in use |
+| 2 | wrong usage, or input that cannot be used |
+
+An error is one line on standard error that says what to do.
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    return _HEAD + "".join(_program(one) for one in (server_parser(), client_parser())) + _FOOT
+
+
+def _program(parser: argparse.ArgumentParser) -> str:
+    actions = [one for one in parser._actions if one.help is not argparse.SUPPRESS]
+    rows = "".join(f"| `{_name(one)}` | {_help(parser, one)} |\n" for one in actions)
+    examples = f"\n```\n{parser.epilog.strip()}\n```\n" if parser.epilog else ""
+    return f"\n## {parser.prog}\n\n{parser.description}\n\n| | |\n|---|---|\n{rows}{examples}"
+
+
+def _name(action: argparse.Action) -> str:
+    """As it is typed: every spelling of an option, with what it takes."""
+    taken = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+    if not action.option_strings:
+        return f"{taken} [{taken} ...]" if action.nargs == "+" else taken
+    names = ", ".join(action.option_strings)
+    return names if action.nargs == 0 else f"{names} {taken}"
+
+
+def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    text = (action.help or "") % {**vars(action), "prog": parser.prog}
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
