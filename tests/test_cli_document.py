@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from broadcasting.arguments import parser as server_parser
 from listening.arguments import parser as client_parser
 from tests.programs import ROOT
@@ -17,13 +19,14 @@ def test_the_page_is_what_the_parsers_make() -> None:
     assert PAGE.read_text(encoding="utf-8") == document(), hint
 
 
-def test_the_readme_names_every_option() -> None:
-    readme = (Path(ROOT) / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md"])
+def test_the_readme_names_every_option(name: str) -> None:
+    readme = (Path(ROOT) / name).read_text(encoding="utf-8")
     options = {
-        name
+        option
         for one in (*server_parser()._actions, *client_parser()._actions)
-        for name in one.option_strings
-        if name.startswith("--")
+        for option in one.option_strings
+        if option.startswith("--")
     }
     options -= {"--quiet", "--verbose"}  # by their short names
-    assert not {name for name in options if f"`{name}" not in readme}
+    assert not {option for option in options if f"`{option}" not in readme}

@@ -1,6 +1,6 @@
 """Write docs/cli.md, what both programs take, as their parsers tell it.
 
-    python -m tools.cli_document > docs/cli.md
+python -m tools.cli_document > docs/cli.md
 """
 
 from __future__ import annotations
