@@ -13,8 +13,8 @@ from listening.arguments import parser as client_parser
 
 _HEAD = """# The command line
 
-Made from the parsers by `python -m tools.cli_document`; a test keeps it equal to them. What the options are good for, with
-examples, is in the [README](../README.md).
+Made from the parsers by `python -m tools.cli_document`; a test keeps it equal to them. What the
+options are good for, with examples, is in the [README](../README.md).
 """
 
 _FOOT = """
