@@ -31,6 +31,8 @@ from wire.mpeg_audio import split_frames
 ROOT = Path(__file__).resolve().parent.parent
 SONG = ROOT / "samples" / "sample.mp3"
 
+FIRST_TRACK_BYTES = 32_000
+
 SECONDS = 3.0
 PATIENCE_S = 10.0
 LOST, OF = 5, 20
@@ -74,9 +76,13 @@ def record() -> list[Passed]:
     """All that passes in a short broadcast."""
     with tempfile.TemporaryDirectory() as folder, socket_of() as front, socket_of() as back:
         server_port = free_port()
+        song = Path(folder) / "first.mp3"
+        # A second of it, so that another track begins.
+        song.write_bytes(SONG.read_bytes()[:FIRST_TRACK_BYTES])
         server = start(
-            folder, "server.py", str(SONG), str(server_port), "--no-announce", "--fec", "4+2"
-        )
+            folder, "server.py", str(song), str(SONG), str(server_port), "--no-announce",
+            "--fec", "4+2",
+        )  # fmt: skip
         wait_for(Path(folder) / "server.py.log", "listening")
         client = start(
             folder, "client.py", "127.0.0.1", str(front.getsockname()[1]), "--output", "null"

@@ -35,6 +35,7 @@ from message import (
     Request,
     SealError,
     Status,
+    Track,
     Type,
 )
 from tests.network import client_address, silent_frame
@@ -95,6 +96,7 @@ MEDIA = {
     "AUDIO": AUDIO,
     "REPEAT": AUDIO._replace(type=Type.REPEAT),
     "PARITY": encode([AUDIO, AUDIO._replace(sequence=8)], 2)[1],
+    "TRACK": Track(title="A title", artist=None).to_message(8, stream=STREAM, track=2),
 }
 
 
