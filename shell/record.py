@@ -133,11 +133,15 @@ class Record:
             )
             self._csv.write(table.head(server=self._server))
         except OSError as error:
+            self._let_go_of_csv()
             raise RecordError(f"cannot write {csv}: {error.strerror}") from error
 
     def _fail(self, error: OSError) -> None:
         self.failure = f"cannot write {self._csv_path}: {error.strerror}"
         log.error("%s", self.failure)
+        self._let_go_of_csv()
+
+    def _let_go_of_csv(self) -> None:
         csv, self._csv = self._csv, None
         if csv is not None:
             with contextlib.suppress(OSError):
