@@ -197,3 +197,14 @@ def test_what_listeners_told_never_becomes_less() -> None:
     told.add(report(lost=5, played_s=2.0), report(lost=7, played_s=3.5))
     told.add(report(lost=7, played_s=3.5), report(lost=1, intact=91))
     assert (told.lost, told.played_s, told.intact) == (7, 3.5, 91)
+
+
+def test_what_the_bounds_and_the_key_keep_out_is_told_by_reason() -> None:
+    shown = view()
+    count = shown.snapshot.statistics
+    reasons = ("malformed", "ignored", "passed_over", "forged", "replayed")
+    for number, reason in enumerate(reasons, 1):
+        setattr(count, reason, number)
+    useless = metrics(shown)["mp3cast_datagrams_useless"]
+    told = {one.labels["reason"]: one.value for one in useless.samples}
+    assert told == {reason: number for number, reason in enumerate(reasons, 1)}

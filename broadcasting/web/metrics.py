@@ -109,7 +109,13 @@ def _datagrams(view: View) -> Iterator[Metric]:
         "datagrams_useless",
         "Datagrams that came and were of no use",
         "reason",
-        {"malformed": count.malformed, "ignored": count.ignored},
+        {
+            "malformed": count.malformed,
+            "ignored": count.ignored,
+            "passed_over": count.passed_over,
+            "forged": count.forged,
+            "replayed": count.replayed,
+        },
     )
 
 

@@ -127,6 +127,13 @@ class Output(Protocol):
         """From any thread: whoever waits in this output returns at once, now and later."""
 
 
+def check_format(audio: AudioSegment, pcm: PcmFormat) -> None:
+    """Raises ValueError if `audio` is not of the format that open() returned."""
+    given = (audio.frame_rate, audio.channels, audio.sample_width)
+    if given != (pcm.frame_rate_hz, pcm.channels, SAMPLE_BYTES):
+        raise ValueError(f"{given} is not the format that open() returned, {pcm}")
+
+
 def make_output(where: str) -> Output:
     """The output that the command line names: speaker, device:NAME, null, -, FILE.wav or FILE.mp3.
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from listening.outputs import SAMPLE_BYTES, OutputError, PcmFormat, alsa
+from listening.outputs import OutputError, PcmFormat, alsa, check_format
 from listening.outputs.ring import Ring
 from listening.outputs.tape import Tape
 from listening.stretch import SMALLEST_STRETCHED_FRAMES, stretched
@@ -102,9 +102,7 @@ class Device:
 
     def write(self, audio: AudioSegment) -> None:
         """Kept until flush()."""
-        given = (audio.frame_rate, audio.channels, audio.sample_width)
-        if given != (self._pcm.frame_rate_hz, self._pcm.channels, SAMPLE_BYTES):
-            raise ValueError(f"{given} is not the format that open() returned, {self._pcm}")
+        check_format(audio, self._pcm)
         self._batch.append(audio)
 
     def write_frames(self, frames: bytes) -> None:

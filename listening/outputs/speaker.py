@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from listening.outputs import SAMPLE_BYTES, OutputError, PcmFormat, alsa
+from listening.outputs import SAMPLE_BYTES, OutputError, PcmFormat, alsa, check_format
 from listening.outputs.reel import LARGEST_BYTES, Reel
 from listening.outputs.tape import Tape
 from listening.stretch import SMALLEST_STRETCHED_FRAMES, stretched
@@ -200,9 +200,7 @@ class Speaker:
 
     def write(self, audio: AudioSegment) -> None:
         """Kept until flush()."""
-        given = (audio.frame_rate, audio.channels, audio.sample_width)
-        if given != (self._pcm.frame_rate_hz, self._pcm.channels, SAMPLE_BYTES):
-            raise ValueError(f"{given} is not the format that open() returned, {self._pcm}")
+        check_format(audio, self._pcm)
         self._batch.append(audio)
 
     def write_frames(self, frames: bytes) -> None:
