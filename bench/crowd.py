@@ -69,6 +69,8 @@ REPORT_S = 1.0
 REPORT_SHARE = 0.75
 """Listeners that are asked for longer pauses make them so much shorter, on the average."""
 
+STATUS_EVERY_S = 1.0
+
 AT_ONCE = 200
 """Handshakes on their way at one time: the server's socket has room for some hundreds."""
 AGAIN_S = 0.5
@@ -271,6 +273,7 @@ class _Listeners:
         self._sessions: list[bytes] = [b""] * count
         self._cookies = [""] * count
         self._report_s = REPORT_S
+        self._status_due = 0.0
         self._next_reporter = 0
         self._reports_due = 0.0
         self._looked_at = time.monotonic()
@@ -389,7 +392,9 @@ class _Listeners:
             self._reports_due -= 1
             listener = self._next_reporter
             self._next_reporter = (listener + 1) % self._count
-            if listener == 0:
+            if now >= self._status_due:
+                # One answer a second tells all what each would be told by its own.
+                self._status_due = now + STATUS_EVERY_S
                 self._socket.state.want_status = 1
             if self._sessions[listener]:
                 self._send_figures(Report, listener, now)

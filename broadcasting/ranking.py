@@ -18,6 +18,10 @@ from message import Report
 from wire.address import Address
 
 ROUND_EVERY_S = 2.0
+LISTENERS_A_SECOND = 100
+"""From one round to the next: so long, or so many listeners for each second of it. Where there are
+more each REPORTs seldom, and a round over a thousand takes 3 ms of a processor that has slept."""
+
 LISTENERS_A_LOOK = 256
 REPORTS_A_LOOK = 32
 """A look takes 1.5 ms at the most: what is due meanwhile is not late yet."""
@@ -80,7 +84,8 @@ class Ranking:
         if self._left is None:
             if now < self._next_round_at:
                 return False
-            self._next_round_at = now + ROUND_EVERY_S
+            pause_s = max(ROUND_EVERY_S, len(self._registry) / LISTENERS_A_SECOND)
+            self._next_round_at = now + pause_s
             # Who comes meanwhile has to wait for the next round.
             self._left = iter(self._registry.addresses)
             self._round = _NOBODY

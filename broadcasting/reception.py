@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 REPORT_S = 1.0
 REPORT_SPACING_S = 0.2
-MOST_REPORT_S = 60.0
+MOST_REPORT_S = 120.0
 """From one REPORT of a listener to its next: a second, or longer, so that those of all listeners
 come so far apart, but never longer than this. One costs 0.2 ms with its answer, as much as the
 audio of five listeners in a second: more often than five times a second it is worth that only where

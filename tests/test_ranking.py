@@ -114,6 +114,15 @@ def test_a_round_begins_a_while_after_the_last_one() -> None:
         assert room.ranking.ranked.lost == lost
 
 
+def test_of_many_a_round_begins_so_much_later_as_they_are_more() -> None:
+    count = 5 * ranking.LISTENERS_A_SECOND
+    room = Room(dict.fromkeys(range(count)))
+    room.names(1, 20.0)
+    room.names(1, 24.9)
+    assert len(room.names(count, 24.9)) == 1, "as many as the last round was asked for"
+    assert len(room.names(count, 25.0)) == count
+
+
 def test_who_leaves_while_a_round_goes_on_is_not_told_of() -> None:
     room = Room(dict.fromkeys(range(600)))
     assert room.ranking.look(600, 20.0)
