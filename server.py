@@ -397,8 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json is not None:
             check_writable(options.json)
         record = _record(options)
-        sockets = open_server_sockets(options.host, options.port)
-        status_socket = _status_socket(options)
+        sockets, status_socket = _open_sockets(options)
     except ValueError as error:
         return _failed(str(error), WRONG_USAGE)
     except OSError as error:
@@ -435,6 +434,19 @@ def _seal(key_file: str | None) -> ServerSeal | None:
     from wire.seal import Key
 
     return ServerSeal(Key(secret), secrets.token_bytes(SALT_BYTES))
+
+
+def _open_sockets(
+    options: argparse.Namespace,
+) -> tuple[list[socket.socket], socket.socket | None]:
+    """Those of the listeners, and that of the status pages; raises AddressError."""
+    status_socket = _status_socket(options)
+    try:
+        return open_server_sockets(options.host, options.port), status_socket
+    except AddressError:
+        if status_socket is not None:
+            status_socket.close()
+        raise
 
 
 def _status_socket(options: argparse.Namespace) -> socket.socket | None:

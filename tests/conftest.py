@@ -1,4 +1,7 @@
-"""What holds for every test: it leaves no thread and no process behind."""
+"""What holds for every test: it leaves no thread and no process behind.
+
+pytest --part 2/3    only every third of the files, from the second on
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Parts of the tests can run side by side: many of them wait for the real time to pass."""
+    parser.addoption("--part", default="1/1", metavar="K/N", help="only every N-th file, from K on")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the files that another part has."""
+    part, parts = map(int, config.getoption("--part").split("/"))
+    files = sorted({item.path for item in items})
+    chosen = set(files[part - 1 :: parts])
+    left_out = [item for item in items if item.path not in chosen]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.path in chosen]
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,10 @@ over the span, which silence has at 0 dB by definition. Of stereo, the left chan
 from __future__ import annotations
 
 import cmath
+import functools
 import itertools
 import math
+import operator
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -151,9 +153,13 @@ def _fourier(values: Sequence[complex]) -> list[complex]:
     if size == 1:
         return [complex(values[0])]
     even, odd = _fourier(values[::2]), _fourier(values[1::2])
-    turned = [cmath.exp(-2j * math.pi * k / size) * odd[k] for k in range(size // 2)]
-    pairs = list(zip(even, turned, strict=True))
-    return [e + o for e, o in pairs] + [e - o for e, o in pairs]
+    turned = list(map(operator.mul, _turns(size), odd))
+    return [*map(operator.add, even, turned), *map(operator.sub, even, turned)]
+
+
+@functools.cache
+def _turns(size: int) -> list[complex]:
+    return [cmath.exp(-2j * math.pi * k / size) for k in range(size // 2)]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.programs import Finished, client, run, server
+from client import main as client_main
+from server import main as server_main
+from shell.stopping import run_program
+from tests.programs import Finished, client, command, run, server
 from tests.zoo import zoo_file
 
 FAILED, WRONG_USAGE = 1, 2
@@ -22,7 +26,6 @@ SERVER = {
     "missing.mp3 0": "missing.mp3: no such file",
     "{hollow} 0": "is a folder without audio files",
     "{list} 0": "is a playlist without an entry",
-    "- 0": "standard input: ended at once",
     "ftp://127.0.0.1/x 0": "no such file",
     "http://127.0.0.1:9/x 0": "cannot be reached: connection refused",
     "{empty} 0": "is empty",
@@ -126,23 +129,40 @@ def assert_one_line(finished: Finished, status: int, says: str) -> None:
     assert re.fullmatch(rf"(server|client)\.py: .*({says}).*\n", finished.stderr)
 
 
-def answer(folder: Path, program: str, line: str, places: dict[str, Path]) -> Finished:
-    """What a line of the tables leads to."""
-    return run(folder, program, *(word.format(**places) for word in line.split()))
+Answers = Callable[[str, str], Finished]
+
+
+@pytest.fixture
+def answer(
+    places: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Iterator[Answers]:
+    """What a line of the tables leads to; in this process, for there are very many."""
+    monkeypatch.chdir(tmp_path)
+    usual_s = sys.getswitchinterval()
+
+    def answer(program: str, line: str) -> Finished:
+        _, script, *words = command(program, tuple(word.format(**places) for word in line.split()))
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        with pytest.raises(SystemExit) as end:
+            run_program({"server.py": server_main, "client.py": client_main}[program])
+        assert isinstance(end.value.code, int)
+        return Finished(end.value.code, *capfd.readouterr())
+
+    yield answer
+    sys.setswitchinterval(usual_s)
 
 
 @pytest.mark.parametrize("line", SERVER)
-def test_server_refuses_what_it_cannot_use(
-    line: str, places: dict[str, Path], tmp_path: Path
-) -> None:
-    assert_one_line(answer(tmp_path, "server.py", line, places), WRONG_USAGE, SERVER[line])
+def test_server_refuses_what_it_cannot_use(line: str, answer: Answers) -> None:
+    assert_one_line(answer("server.py", line), WRONG_USAGE, SERVER[line])
 
 
 @pytest.mark.parametrize("line", CLIENT)
-def test_client_refuses_what_it_cannot_use(
-    line: str, places: dict[str, Path], tmp_path: Path
-) -> None:
-    assert_one_line(answer(tmp_path, "client.py", line, places), WRONG_USAGE, CLIENT[line])
+def test_client_refuses_what_it_cannot_use(line: str, answer: Answers) -> None:
+    assert_one_line(answer("client.py", line), WRONG_USAGE, CLIENT[line])
 
 
 @pytest.fixture
@@ -151,6 +171,11 @@ def silent_port() -> Iterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+def test_standard_input_that_ends_at_once_is_told(tmp_path: Path) -> None:
+    finished = run(tmp_path, "server.py", "-", 0)
+    assert_one_line(finished, WRONG_USAGE, "standard input: ended at once")
 
 
 @pytest.mark.parametrize("host", [[], ["--host", "127.0.0.1"]])

@@ -140,7 +140,7 @@ def test_every_block_is_whole_that_lost_no_more_than_its_parity(loss: float, see
 def test_of_a_twentieth_lost_so_little_is_left(fec: Fec, most: float) -> None:
     """By the binomial distribution, 0.129 % of the messages with 20+4, 0.011 % with 40+8."""
     lost = expected = 0
-    for seed in range(20):
+    for seed in range(10):
         network = Deaf(fec, share(0.05, seed), segments(MINUTE))
         listener = network.join()
         play_to_the_end(network, listener)

@@ -16,18 +16,27 @@ if [ "$1" = --version ]; then echo "Python $name"; exit; fi
 cd "$(dirname "$0")"
 trap 'echo "$name cleans up"; exit 2' INT
 echo "$name runs $*"
-: >"$name.runs"
+part=${{4%/*}}
+: >"$name.$part.runs"
 for turn in $(seq 1000); do
-    [ ! -e "{waits_for}.runs" ] || exit {status}
+    if [ -e "{waits_for}.1.runs" ] && [ -e "{waits_for}.2.runs" ]; then
+        [ "$part" = 1 ] && exit {first} || exit {second}
+    fi
     sleep 0.02
 done
 echo "$name has waited in vain"
 """
 
+NO_TESTS = 5
+"""How pytest says that there were none of those it was asked for."""
 
-def python(path: Path, *, waits_for: str, status: int = 0) -> Path:
-    """A Python whose tests end when those of the one named `waits_for` have begun."""
-    path.write_text(PYTHON.format(waits_for=waits_for, status=status))
+
+def python(path: Path, *, waits_for: str, first: int = 0, second: int = 0) -> Path:
+    """A Python whose tests end when those of the one named `waits_for` have begun.
+
+    `first` and `second` are the exit status of each part.
+    """
+    path.write_text(PYTHON.format(waits_for=waits_for, first=first, second=second))
     path.chmod(0o755)
     return path
 
@@ -51,17 +60,20 @@ def test_they_run_at_the_same_time_and_are_told_one_after_the_other(tmp_path: Pa
     with run_on(first, second) as tests:
         told, complaint = tests.communicate(timeout=WAIT_S)
     assert told.splitlines() == [
-        "== Python first",
-        "first runs -m pytest -k a or b",
-        "== Python second",
-        "second runs -m pytest -k a or b",
+        line
+        for name in ("first", "second")
+        for part in (1, 2)
+        for line in (
+            f"== Python {name}, part {part} of 2",
+            f"{name} runs -m pytest --part {part}/2 -k a or b",
+        )
     ]
     assert (tests.returncode, complaint) == (0, "")
 
 
 def test_a_failure_of_any_is_told_and_the_others_are_heard_out(tmp_path: Path) -> None:
-    first = python(tmp_path / "first", waits_for="second", status=1)
-    second = python(tmp_path / "second", waits_for="first", status=0)
+    first = python(tmp_path / "first", waits_for="second", second=1)
+    second = python(tmp_path / "second", waits_for="first")
     with run_on(first, second) as tests:
         told, complaint = tests.communicate(timeout=WAIT_S)
     assert "second runs" in told
@@ -69,17 +81,28 @@ def test_a_failure_of_any_is_told_and_the_others_are_heard_out(tmp_path: Path) -
     assert tests.returncode == 1
 
 
+def test_a_part_without_tests_is_no_failure_but_no_tests_at_all_are(tmp_path: Path) -> None:
+    first = python(tmp_path / "first", waits_for="second", second=NO_TESTS)
+    second = python(tmp_path / "second", waits_for="first", first=NO_TESTS, second=NO_TESTS)
+    with run_on(first, second) as tests:
+        _, complaint = tests.communicate(timeout=WAIT_S)
+    assert complaint == f"make test: failed with {second}\n"
+    assert tests.returncode == 1
+
+
 def test_asked_to_end_they_clean_up_and_that_is_a_failure(tmp_path: Path) -> None:
     pythons = [python(tmp_path / name, waits_for="never") for name in ("first", "second")]
     with run_on(*pythons) as tests:
         deadline = time.monotonic() + WAIT_S
-        while not all(path.with_suffix(".runs").exists() for path in pythons):
+        while len(list(tmp_path.glob("*.runs"))) < 4:
             assert time.monotonic() < deadline
             time.sleep(POLL_S)
         tests.send_signal(signal.SIGTERM)
         told, _ = tests.communicate(timeout=WAIT_S)
     assert [line for line in told.splitlines() if "cleans up" in line] == [
         "first cleans up",
+        "first cleans up",
+        "second cleans up",
         "second cleans up",
     ]
     assert tests.returncode == 1

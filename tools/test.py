@@ -2,7 +2,8 @@
 
     python tools/test.py PYTHON [PYTHON ...] -- [ARGUMENT OF PYTEST ...]
 
-The first has the terminal. What the others say is shown when those before them have ended. Ctrl-C
+Each runs them in parts, which are side by side, too: while some wait, others compute. The first has
+the terminal. What the others say is shown when those before them have ended. Ctrl-C
 is for the tests: the terminal sends it to each of them. SIGTERM is passed on as if it were that,
 so that they end what they have started.
 """
@@ -20,25 +21,33 @@ from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PARTS = 2
+NO_TESTS = 5
+"""Exit status of pytest: none of those that were asked for are in this part."""
+
 
 class Run:
-    """The tests on one Python, from now on; what they say goes to a file unless `aloud`."""
+    """A part of the tests on one Python, from now on; what they say goes to a file unless `aloud`.
 
-    def __init__(self, python: str, arguments: Sequence[str], *, aloud: bool) -> None:
+    Parts are counted from 1.
+    """
+
+    def __init__(self, python: str, part: int, arguments: Sequence[str], *, aloud: bool) -> None:
         self.python = python
+        self._part = part
         self._said = None if aloud else tempfile.TemporaryFile()  # noqa: SIM115 - until the end
         if aloud:
             self._announce()
         self.process = subprocess.Popen(
-            [python, "-m", "pytest", *arguments],
+            [python, "-m", "pytest", "--part", f"{part}/{PARTS}", *arguments],
             cwd=ROOT,
             stdin=None if aloud else subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
         )
 
-    def has_passed(self) -> bool:
-        """Wait for the end, and show what has not been shown."""
+    def wait(self) -> int:
+        """The exit status of pytest, at its end; shows what has not been shown."""
         status = self.process.wait()
         if self._said is not None:
             self._announce()
@@ -46,13 +55,13 @@ class Run:
             shutil.copyfileobj(self._said, sys.stdout.buffer)
             sys.stdout.flush()
             self._said.close()
-        return status == 0
+        return status
 
     def _announce(self) -> None:
         version = subprocess.run(
             [self.python, "--version"], check=True, capture_output=True, text=True
         )
-        print(f"== {version.stdout}", end="", flush=True)
+        print(f"== {version.stdout.strip()}, part {self._part} of {PARTS}", flush=True)
 
 
 def main() -> int:
@@ -68,8 +77,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, lambda number, frame: None)
     for python in pythons:
-        runs.append(Run(python, arguments, aloud=not runs))
-    failed = [run.python for run in runs if not run.has_passed()]
+        for part in range(1, PARTS + 1):
+            runs.append(Run(python, part, arguments, aloud=not runs))
+    ended: dict[str, set[int]] = {python: set() for python in pythons}
+    for run in runs:
+        ended[run.python].add(run.wait())
+    failed = [python for python, statuses in ended.items() if statuses - {NO_TESTS} != {0}]
     if failed:
         print("make test: failed with", *failed, file=sys.stderr)
     return bool(failed)
