@@ -8,17 +8,30 @@ from collections.abc import Sequence
 
 from broadcasting.parity import Fec
 from broadcasting.parity_control import AUTO, AUTO_MESSAGES, MOST_PARITIES
-from shell.arguments import Parser, add_common, endpoint, integer, number, port
+from shell.arguments import (
+    Group,
+    Parser,
+    add_key_file,
+    add_telling,
+    add_version,
+    endpoint,
+    integer,
+    number,
+    port,
+)
+from shell.completion import complete
 from shell.key_file import MakeKey
 from wire.announcement import why_no_name
 from wire.parity import MOST_SHARDS
 
 _EXAMPLES = """examples:
-  server.py song.mp3 4501                      to whoever connects, from the first listener on
+  server.py song.mp3 4501                      to whoever connects
   server.py --loop --wait-for 0 *.mp3 4501     a radio station that never stops
-  server.py --shuffle --loop ~/Music 4501      all that is in a folder, in random order
+  server.py --shuffle --loop ~/Music 4501      all in a folder, in random order
   ffmpeg ... -f mp3 - | server.py - 4501       what another program sends
-  server.py --interval 0.5 song.mp3 4501       send twice a second, for very many listeners
+  server.py --fec 20+4 song.mp3 4501           over a network that loses much
+  server.py --interval 0.5 song.mp3 4501       to very many, twice a second
+  server.py --status 8080 song.mp3 4501        with a page to look at
 
 While it plays, type next, list or quit. SIGHUP is next.
 """
@@ -27,6 +40,7 @@ While it plays, type next, list or quit. SIGHUP is next.
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options that were typed; leaves with one line and status 2 if they make no sense."""
     built = parser()
+    complete(built)
     options = built.parse_intermixed_args(arguments)
     if options.wait_for > options.max_clients:
         built.error(
@@ -40,11 +54,22 @@ def parser() -> Parser:
     """What reads the command line."""
     parser = Parser(
         prog="server.py",
+        usage="%(prog)s [OPTION ...] FILE [FILE ...] PORT",
         description="Broadcast MP3 over UDP, live, to many listeners.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    _add_programme(parser.add_argument_group("what to broadcast"))
+    _add_audience(parser.add_argument_group("who listens"))
+    _add_sending(parser.add_argument_group("how it is sent"))
+    _add_telling(parser.add_argument_group("what is told of it"))
+    add_version(parser)
+    return parser
+
+
+def _add_programme(group: Group) -> None:
+    """What is played, and in which order."""
+    add = group.add_argument
     add(
         "files",
         nargs="+",
@@ -54,16 +79,26 @@ def parser() -> Parser:
         " device (pulse:default, alsa:default)",
     )
     add("port", type=port, metavar="PORT", help="UDP port to listen on; 0 takes a free one")
+    add("--loop", action="store_true", help="start again at the end")
+    add("--shuffle", action="store_true", help="in random order; with --loop another each round")
     add(
-        "--host",
-        metavar="ADDRESS",
-        help="address to listen on (default: every one, IPv4 and IPv6)",
+        "--speed",
+        type=number(0.01, 100_000, "a factor"),
+        default=1.0,
+        metavar="X",
+        help="X times real time, for tests and copies (default: %(default)s)",
     )
+
+
+def _add_audience(group: Group) -> None:
+    """Who may listen, and is waited for."""
+    add = group.add_argument
     add(
-        "--interval",
-        type=number(0.001, 60, "seconds"),
-        metavar="SECONDS",
-        help="time between sends (default: each datagram at its own time)",
+        "--wait-for",
+        type=integer(0, 1_000_000, "a number of listeners"),
+        default=1,
+        metavar="N",
+        help="start when N listeners are registered (default: %(default)s; 0 starts at once)",
     )
     add(
         "--max-clients",
@@ -81,11 +116,42 @@ def parser() -> Parser:
         " (default: %(default)s)",
     )
     add(
-        "--wait-for",
-        type=integer(0, 1_000_000, "a number of listeners"),
-        default=1,
-        metavar="N",
-        help="start when N listeners are registered (default: %(default)s; 0 starts at once)",
+        "--timeout",
+        type=number(0.1, 3600, "seconds"),
+        default=5.0,
+        metavar="SECONDS",
+        help="a listener silent for so many seconds loses its slot (default: %(default)s)",
+    )
+    add(
+        "--name",
+        type=_name,
+        metavar="NAME",
+        help="what client.py calls this server when it looks for servers on the local network"
+        " (default: MP3 from, the name of this machine, and PORT)",
+    )
+    add("--no-announce", action="store_true", help="do not announce this server there")
+    add(
+        "--make-key",
+        action=MakeKey,
+        metavar="PATH",
+        help="write a new key for --key-file to PATH, which nobody else can read, and leave",
+    )
+    add_key_file(group)
+
+
+def _add_sending(group: Group) -> None:
+    """Where from, when, and how much."""
+    add = group.add_argument
+    add(
+        "--host",
+        metavar="ADDRESS",
+        help="address to listen on (default: every one, IPv4 and IPv6)",
+    )
+    add(
+        "--interval",
+        type=number(0.001, 60, "seconds"),
+        metavar="SECONDS",
+        help="time between sends (default: each datagram at its own time)",
     )
     add(
         "--burst",
@@ -111,13 +177,6 @@ def parser() -> Parser:
         help="largest IP packet, in bytes (default: %(default)s)",
     )
     add(
-        "--timeout",
-        type=number(0.1, 3600, "seconds"),
-        default=5.0,
-        metavar="SECONDS",
-        help="a listener silent for so many seconds loses its slot (default: %(default)s)",
-    )
-    add(
         "--fec",
         type=fec,
         metavar="K+M",
@@ -125,21 +184,11 @@ def parser() -> Parser:
         f" are made good without asking; auto is {AUTO_MESSAGES}+0 to"
         f" {AUTO_MESSAGES}+{MOST_PARITIES}, as listeners need it (default: no parity)",
     )
-    add(
-        "--make-key",
-        action=MakeKey,
-        metavar="PATH",
-        help="write a new key for --key-file to PATH, which nobody else can read, and leave",
-    )
-    add("--loop", action="store_true", help="start again at the end")
-    add("--shuffle", action="store_true", help="in random order; with --loop another each round")
-    add(
-        "--speed",
-        type=number(0.01, 100_000, "a factor"),
-        default=1.0,
-        metavar="X",
-        help="X times real time, for tests and copies (default: %(default)s)",
-    )
+
+
+def _add_telling(group: Group) -> None:
+    """What is shown and written."""
+    add = group.add_argument
     add(
         "--status",
         type=endpoint,
@@ -147,16 +196,7 @@ def parser() -> Parser:
         help="show how it goes as a web page, with /status.json, /metrics for Prometheus and"
         " /healthz (default: no; ADDRESS: 127.0.0.1, which only this machine can reach)",
     )
-    add(
-        "--name",
-        type=_name,
-        metavar="NAME",
-        help="what client.py calls this server when it looks for servers on the local network"
-        " (default: MP3 from, the name of this machine, and PORT)",
-    )
-    add("--no-announce", action="store_true", help="do not announce this server there")
-    add_common(parser, "logs/server.log")
-    return parser
+    add_telling(group, "logs/server.log")
 
 
 def _name(text: str) -> str:

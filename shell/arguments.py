@@ -15,6 +15,9 @@ WRONG_USAGE = 2
 
 LOOPBACK = "127.0.0.1"
 
+Group = argparse._ArgumentGroup
+"""Options under one heading. argparse gives them no public name."""
+
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line that says where help is."""
@@ -70,30 +73,20 @@ def number(least: float, most: float, what: str) -> Callable[[str], float]:
     return parse
 
 
-def add_common(parser: argparse.ArgumentParser, log_file: str) -> None:
-    """The options that both programs have."""
-    parser.add_argument(
+def add_key_file(group: Group) -> None:
+    """The option that both programs must have, or neither."""
+    group.add_argument(
         "--key-file",
         metavar="PATH",
         help="seal everything with the key in PATH: who has not the same key hears nothing"
         " (default: whoever can reach the port can listen)",
     )
-    parser.add_argument(
-        "--json", metavar="PATH", help="write the final statistics as JSON (- is standard output)"
-    )
-    parser.add_argument(
-        "--report",
-        metavar="FILE",
-        help="write a report with charts at the end: FILE.html, a page that needs no network, or"
-        " FILE.png, the main chart alone",
-    )
-    parser.add_argument(
-        "--csv", metavar="FILE", help="write figures over time, one row a second, as CSV"
-    )
-    parser.add_argument(
-        "--log-file", metavar="PATH", default=log_file, help="where to log (default: %(default)s)"
-    )
-    parser.add_argument(
+
+
+def add_telling(group: Group, log_file: str) -> None:
+    """What both programs show and write."""
+    add = group.add_argument
+    add(
         "--report-every",
         type=number(0, 86_400, "seconds"),
         default=5.0,
@@ -101,7 +94,16 @@ def add_common(parser: argparse.ArgumentParser, log_file: str) -> None:
         help="where there is no live view, print a line so often; 0 prints none"
         " (default: %(default)s)",
     )
-    loudness = parser.add_mutually_exclusive_group()
+    add("--json", metavar="PATH", help="write the final statistics as JSON (- is standard output)")
+    add(
+        "--report",
+        metavar="FILE",
+        help="write a report with charts at the end: FILE.html, a page that needs no network, or"
+        " FILE.png, the main chart alone",
+    )
+    add("--csv", metavar="FILE", help="write figures over time, one row a second, as CSV")
+    add("--log-file", metavar="PATH", default=log_file, help="where to log (default: %(default)s)")
+    loudness = group.add_mutually_exclusive_group()
     loudness.add_argument(
         "-v", "--verbose", action="store_true", help="log how every decision was made, too"
     )
@@ -111,4 +113,13 @@ def add_common(parser: argparse.ArgumentParser, log_file: str) -> None:
         action="store_true",
         help="no live view: plain lines, as --report-every says, and the final statistics",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """The version of both programs."""
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"%(prog)s {VERSION}",
+        help="show the version, and leave",
+    )

@@ -72,12 +72,13 @@ def play(
     """
     decoder = decoder or Decoder(start_time_us)
     heard, arrived = [], -1
-    last = max(set(range(len(segments))) - set(lost))
+    # Later than this, what dies away would outlast the stream.
+    told_until_us = end_us(segments) - RING_S * 1e6 if told else 0
     for number, segment in enumerate(segments):
         if number not in lost:
             heard += decode(decoder, segment, contiguous=arrived == number - 1)
             arrived = number
-        elif told and number < last:
+        elif segment.media_time_us < told_until_us:
             heard += decoder.gap()
     return heard + decoder.finish(end_us(segments))
 
@@ -265,6 +266,19 @@ def test_late_join_begins_at_its_message_and_is_soon_exact(name: str, first: int
     before = whole[0].duration_us * pcm.frame_rate_hz / 1e6
     spans = [(max(0, low - round(before)), high - round(before)) for low, high in lost]
     assert_only_damage(joined(heard), pcm_of(name)[start:], spans, pcm)
+
+
+def test_sound_that_dies_away_may_outlast_the_stream_but_not_by_more() -> None:
+    segments = segments_of("mpeg2-24.mp3", max_data_bytes=1)
+    decoder = Decoder(0)
+    heard = [part for one in segments[:-2] for part in decode(decoder, one)]
+    heard += decoder.gap()
+    heard += decode(decoder, segments[-1], contiguous=False)
+    heard += decoder.finish(end_us(segments))
+    width, died_away = 4, round(RING_S * 24_000)
+    until_gap = round(segments[-2].media_time_us * 24_000 / 1e6)
+    assert len(joined(heard)) == (until_gap + died_away) * width
+    assert len(joined(heard)) > len(pcm_of("mpeg2-24.mp3"))
 
 
 def test_timeline_begins_where_it_is_told_to() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from broadcasting.arguments import parser as server_parser
 from listening.arguments import parser as client_parser
@@ -36,10 +37,17 @@ def document() -> str:
 
 
 def _program(parser: argparse.ArgumentParser) -> str:
-    actions = [one for one in parser._actions if one.help is not argparse.SUPPRESS]
-    rows = "".join(f"| `{_name(one)}` | {_help(parser, one)} |\n" for one in actions)
+    groups = "".join(
+        f"\n### {group.title.capitalize()}\n\n| | |\n|---|---|\n{rows}"
+        for group in parser._action_groups
+        if group.title and (rows := _rows(parser, group._group_actions))
+    )
     examples = f"\n```\n{parser.epilog.strip()}\n```\n" if parser.epilog else ""
-    return f"\n## {parser.prog}\n\n{parser.description}\n\n| | |\n|---|---|\n{rows}{examples}"
+    return f"\n## {parser.prog}\n\n{parser.description}\n{examples}{groups}"
+
+
+def _rows(parser: argparse.ArgumentParser, actions: Sequence[argparse.Action]) -> str:
+    return "".join(f"| `{_name(one)}` | {_help(parser, one)} |\n" for one in actions)
 
 
 def _name(action: argparse.Action) -> str:
