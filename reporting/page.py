@@ -118,6 +118,8 @@ def _over_time(report: Report) -> str:
         f" {concealed_s:.2f} s in {places} place{'' if places == 1 else 's'}."
         if concealed_s
         else "No sound was missing."
+        if any(row.figures.expected for row in rows)
+        else "Nothing was heard."
     )
     of = "" if report.listeners is None else " Of all listeners together; the worst of each figure."
     return (
