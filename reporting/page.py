@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 
 from reporting.svg import LARGE, SMALL, Series, Size, chart, gaps
-from reporting.timeline import Figures, Row, at_most
+from reporting.timeline import Figures, Row, at_most, percents
 from shell.text import clock, one_line
 
 MOST_TABLE_ROWS = 60
@@ -98,8 +98,8 @@ def charts_of(rows: Sequence[Row]) -> list[Series]:
         return [getattr(row.figures, name) for row in rows]
 
     return [
-        Series("Lost", "% of messages", values("lost_percent"), "lost", bars=True),
-        Series("Repaired", "% of messages", values("repaired_percent"), "repaired", bars=True),
+        Series("Lost", "% of messages", percents(rows, "lost"), "lost", bars=True),
+        Series("Repaired", "% of messages", percents(rows, "repaired"), "repaired", bars=True),
         Series("Jitter", "ms", values("jitter_ms"), "jitter"),
         Series("Round trip", "ms", values("rtt_ms"), "rtt"),
         Series("Buffer", "s", values("buffer_s"), "buffer"),

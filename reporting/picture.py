@@ -6,6 +6,7 @@ import io
 
 from reporting.page import Report
 from reporting.svg import gaps, round_times
+from reporting.timeline import percents
 from shell.text import clock, one_line
 
 WIDTH_IN, HEIGHT_IN, DPI = 8.0, 4.5, 200
@@ -40,8 +41,8 @@ def picture(report: Report) -> bytes:
     ends = [row.end_s for row in rows]
     begins = [row.begin_s for row in rows]
     widths = [end - begin for begin, end in zip(begins, ends, strict=True)]
-    lost = [row.figures.lost_percent or 0.0 for row in rows]
-    repaired = [row.figures.repaired_percent or 0.0 for row in rows]
+    lost = [share or 0.0 for share in percents(rows, "lost")]
+    repaired = [share or 0.0 for share in percents(rows, "repaired")]
     buffer = [
         float("nan") if row.figures.buffer_s is None else row.figures.buffer_s for row in rows
     ]

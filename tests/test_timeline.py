@@ -12,7 +12,7 @@ from message import Report as Told
 from reporting.page import Report, page
 from reporting.svg import LARGE, Series, chart, gaps, nice_top, round_times
 from reporting.table import head, line
-from reporting.timeline import Figures, Row, Timeline
+from reporting.timeline import Figures, Row, Timeline, percents
 
 
 @given(some.integers(2, 9), some.lists(some.integers(0, 5), max_size=60))
@@ -131,3 +131,13 @@ def test_times_of_an_axis_are_those_people_count_in(
     begin_s: float, end_s: float, times: list[int]
 ) -> None:
     assert round_times(begin_s, end_s, 5) == times
+
+
+def test_the_second_in_which_the_last_messages_are_settled_is_not_one_of_100_percent() -> None:
+    rows = [
+        Row(0.0, 1.0, Figures(expected=40, repaired=4)),
+        Row(1.0, 2.0, Figures(repaired=3, lost=1)),
+        Row(2.0, 3.0, Figures()),
+    ]
+    assert percents(rows, "repaired") == [10.0, 7.5, None]
+    assert percents(rows, "lost") == [0.0, 2.5, None]
