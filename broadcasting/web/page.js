@@ -36,7 +36,7 @@ function show(status) {
   document.title = `${title} – ${count(status.registered)} listening`;
   at("progress").hidden = !duration;
   if (duration) at("progress").value = Math.min(1, position / duration);
-  at("played").textContent = clock(position) + (duration ? ` of ${clock(duration)}` : "");
+  at("played").textContent = clock(position) + (duration ? ` of ${clock(duration)}` : " played");
   at("left").textContent = duration ? `${clock(duration - position)} left` : "";
   at("listeners").textContent = `${count(status.registered)} of ${count(status.capacity)}`;
   at("lost").textContent = count(status.lost);
