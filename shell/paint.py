@@ -29,10 +29,15 @@ def painted(parts: Iterable[Part], columns: int) -> str:
         cells = width(text)
         if cells > left:
             text, cells = cut(text, left), left
-        line.append(f"{style}{text}{_RESET}" if style and text else text)
+        line.append(dyed(text, style))
         left -= cells
     line.append(" " * left)
     return "".join(line)
+
+
+def dyed(text: str, style: str) -> str:
+    """`text` in `style`, and what follows it plain."""
+    return f"{style}{text}{_RESET}" if style and text else text
 
 
 def width(text: str) -> int:
@@ -49,6 +54,20 @@ def cut(text: str, cells: int) -> str:
     from rich.cells import set_cell_size
 
     return set_cell_size(text, cells - 1) + "…" if cells > 0 else ""
+
+
+def joined(figures: Sequence[str], columns: int) -> str:
+    """As many of `figures`, from the first on, as `columns` can show whole; the first in any case.
+
+    Half a number would be another number.
+    """
+    text = figures[0]
+    for figure in figures[1:]:
+        longer = f"{text} · {figure}"
+        if width(longer) > columns:
+            break
+        text = longer
+    return text
 
 
 def bar(share: float, cells: int) -> tuple[str, str]:
