@@ -60,6 +60,8 @@ class Report:
     listeners: Sequence[Listener] | None = None
     """None for a listener's own report."""
     listeners_remark: str = ""
+    tracks: Sequence[tuple[float, str]] = ()
+    """What was heard, and where in the stream it begins, in seconds."""
 
 
 def page(report: Report) -> str:
@@ -82,6 +84,7 @@ def page(report: Report) -> str:
         f'<p class="failure">{_safe(report.failure)}</p>' if report.failure else "",
         _over_time(report),
         _facts(report.facts),
+        _tracks(report.tracks),
     ]
     if report.listeners is not None:
         parts.append(f'<h2>Listeners</h2><p class="faint">{_safe(report.listeners_remark)}</p>')
@@ -151,6 +154,20 @@ def _facts(facts: Sequence[tuple[str, str, str]]) -> str:
         for name, value, remark in facts
     )
     return f'<h2>In all</h2><table class="facts"><tbody>{rows}</tbody></table>'
+
+
+def _tracks(tracks: Sequence[tuple[float, str]]) -> str:
+    """Nothing if there was only one: it is the title of the page."""
+    if len(tracks) < 2:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{clock(begin_s)}</th><td>{_safe(name)}</td></tr>'
+        for begin_s, name in tracks
+    )
+    return (
+        '<h2>Tracks</h2><p class="faint">As they were heard; times are those of the stream.</p>'
+        f'<table class="facts"><tbody>{rows}</tbody></table>'
+    )
 
 
 def _listener(one: Listener, number: int) -> str:

@@ -96,7 +96,8 @@ def progress(position_s: float, duration_s: float | None, columns: int) -> list[
     """A bar as wide as there is room, with the time played and left."""
     if duration_s is None:
         return [(f"{clock(position_s)} played", PLAIN)]
-    left_s = max(0.0, duration_s - position_s)
+    # Of whole seconds, as they are shown: what is played and left is all there is.
+    left_s = max(0, int(duration_s) - int(position_s))
     times = f"  {clock(position_s)} of {clock(duration_s)}, {clock(left_s)} left"
     share = position_s / duration_s if duration_s else 1.0
     done, rest = bar(share, max(0, columns - len(times)))

@@ -10,6 +10,7 @@ from broadcasting.audience_record import MOST_FOLLOWED, MOST_SHOWN, AudienceReco
 from broadcasting.reception import Departed
 from message import Report as Told
 from reporting.page import Report, page
+from reporting.page import page as make_page
 from reporting.svg import LARGE, Series, chart, gaps, nice_top, round_times
 from reporting.table import head, line
 from reporting.timeline import Figures, Row, Timeline, percents
@@ -141,3 +142,12 @@ def test_the_second_in_which_the_last_messages_are_settled_is_not_one_of_100_per
     ]
     assert percents(rows, "repaired") == [10.0, 7.5, None]
     assert percents(rows, "lost") == [0.0, 2.5, None]
+
+
+def test_a_report_lists_what_was_heard_and_when_if_it_was_more_than_one_track() -> None:
+    def text(*tracks: tuple[float, str]) -> str:
+        return make_page(Report("T", "", None, [], [], tracks=tracks))
+
+    assert "Tracks" not in text((0.0, "One"))
+    both = text((0.0, "One"), (65.2, "<b>Two"))
+    assert '<th scope="row">1:05</th><td>&lt;b&gt;Two</td>' in both
