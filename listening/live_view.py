@@ -158,7 +158,11 @@ class LiveView:
             return "ending"
         if not count.received:
             return "waiting for the start"
-        return "paused" if self._loudness.paused else PLAYING
+        if self._loudness.paused:
+            return "paused"
+        # Files and pipes take all at once, and have nothing lying ready.
+        is_dry = self._is_heard and self._buffer_s > 0 and now.buffer_s <= 0
+        return "nothing comes" if is_dry else PLAYING
 
     def _title(self, now: ListenSnapshot) -> list[Part]:
         state = self._state(now)

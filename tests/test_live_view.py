@@ -148,6 +148,7 @@ def test_a_client_says_what_it_does() -> None:
         (snapshot(state=State.CONNECTING), None, "the server is gone: looking for it"),
         (snapshot(statistics=silent), None, "waiting for the start"),
         (snapshot(), None, "playing"),
+        (snapshot(buffer_s=0.0), None, "nothing comes"),
         (snapshot(), Loudness(paused=True), "paused"),
         (snapshot(state=State.ENDING), None, "ending"),
     ):
