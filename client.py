@@ -138,9 +138,11 @@ class Client:
 
     def _tell(self, view: LiveView) -> None:
         accept = self.listen.accept
-        bit_rate_bps = accept.bit_rate_bps if accept else None
+        now = self.snapshot()
+        # That of the first track: nobody tells us of the others.
+        bit_rate_bps = accept.bit_rate_bps if accept and len(now.tracks) <= 1 else None
         loudness = self._playback.fader.wanted
-        view.tell(self.snapshot(), loudness, bit_rate_bps, time.monotonic(), self._trouble)
+        view.tell(now, loudness, bit_rate_bps, time.monotonic(), self._trouble)
 
     def _obey(self, live: Live, view: LiveView) -> bool:
         """Do what was typed; whether that is to stop."""
@@ -450,7 +452,7 @@ def _tell_the_end(options: argparse.Namespace, client: Client) -> int:
     rows = summary(snapshot.statistics) + simulation_rows(client.simulated)
     log.info(
         "final: %s",
-        "; ".join(f"{name.strip()} {value} {rest}".strip() for name, value, rest in rows),
+        "; ".join(f"{name.strip()} {value} {rest.strip()}".strip() for name, value, rest in rows),
     )
     if failure is None or snapshot.statistics.played_s:
         stream = human_stream(options.json, options.output)

@@ -269,7 +269,7 @@ class Broadcast:
         return BroadcastSnapshot(
             title=self.title,
             track=track.number if track else 0,
-            position_s=self._stream.position_s(now),
+            position_s=self._heard_s(now),
             duration_s=self.settings.duration_s,
             started=self._stream.started,
             closing=self._end is not None,
@@ -282,6 +282,12 @@ class Broadcast:
             statistics=statistics,
             audience=dataclasses.replace(self._reception.audience),
         )
+
+    def _heard_s(self, now: float) -> float:
+        """How much has been heard; all that was sent when the last have left after the end."""
+        if self._end is not None and not len(self._registry):
+            return self._stream.sent_until_us / 1e6
+        return self._stream.position_s(now)
 
     def look(self, places: int, now: float) -> bool:
         """Look how some listeners fare, for `view`; whether there are more to be looked at.

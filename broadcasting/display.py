@@ -16,7 +16,7 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
     count = end.statistics
     refused = ", ".join(f"{n} {reason}" for reason, n in sorted(count.rejected.items()))
     return [
-        ("played", clock(end.position_s), f"of {clock(end.duration_s)}"),
+        ("played", clock(end.position_s), _duration(end)),
         ("messages", str(count.messages), f"{count.audio_bytes:,} bytes of MP3"),
         ("datagrams sent", str(count.datagrams), "audio, to all listeners together"),
         ("not sent", str(count.unsent), "the system would not take them"),
@@ -33,10 +33,24 @@ def summary(end: BroadcastSnapshot) -> list[Row]:
         (
             "lateness of sends",
             milliseconds(end.lateness_p50_ms),
-            f"median; 99 % within {milliseconds(end.lateness_p99_ms)},"
-            f" worst {milliseconds(end.lateness_max_ms)}",
+            _lateness(end),
         ),
     ]
+
+
+def _duration(end: BroadcastSnapshot) -> str:
+    """Of how much; nothing if that is not known."""
+    return "" if end.duration_s is None else f"of {clock(end.duration_s)}"
+
+
+def _lateness(end: BroadcastSnapshot) -> str:
+    """How late the latest were; nothing if nothing was sent."""
+    if end.lateness_max_ms is None:
+        return ""
+    return (
+        f"median; 99 % within {milliseconds(end.lateness_p99_ms)},"
+        f" worst {milliseconds(end.lateness_max_ms)}"
+    )
 
 
 def _stalls(count: ServerStatistics) -> list[Row]:
@@ -52,7 +66,7 @@ def _parity_text(count: ServerStatistics) -> str:
     if not count.parity_messages:
         return ""
     share = count.parity_bytes / max(1, count.audio_bytes)
-    rest = f"{count.parity_bytes:,} bytes, {share:.0%} of the MP3"
+    rest = f"{count.parity_bytes:,} bytes, {100 * share:.0f} % of the MP3"
     return rest + (f"; {count.parity_unsent} not sent" if count.parity_unsent else "")
 
 
@@ -87,6 +101,6 @@ def listener_text(one: Departed) -> str:
         f" retransmitted {report.retransmitted}, rebuilt {report.rebuilt}, lost {report.lost},"
         f" late {report.late}, duplicates {report.duplicates},"
         f" out of order {report.out_of_order}, underruns {report.underruns},"
-        f" played {report.played_s:.1f} s, concealed {report.concealed_s:.1f} s,"
+        f" played {report.played_s:.2f} s, concealed {report.concealed_s:.2f} s,"
         f" jitter {milliseconds(report.jitter_ms)}, RTT {milliseconds(report.rtt_ms)}"
     )

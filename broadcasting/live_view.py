@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from broadcasting.broadcast import BroadcastView
 from broadcasting.ranking import EMPTY, SILENT, Standing
-from shell.paint import ALARM, BOLD, CYAN, DIM, PLAIN, YELLOW, Part, painted, progress
+from shell.paint import ALARM, BOLD, CYAN, DIM, PLAIN, YELLOW, Part, joined, painted, progress
 from shell.text import clock, figure, listeners_text, named_values, one_line
 
 BROADCASTING = "broadcasting"
@@ -79,7 +79,7 @@ class LiveView:
         lines = [
             painted(self._title(now), columns),
             painted(progress(now.position_s, now.duration_s, columns), columns),
-            painted([(self._figures(now), PLAIN)], columns),
+            painted([(self._figures(now, columns), PLAIN)], columns),
         ]
         if rows > _ROWS_ABOVE:
             below = self._listing if self.listing else self._standings
@@ -108,7 +108,7 @@ class LiveView:
         style = CYAN if state == BROADCASTING else YELLOW
         return [(state, style), ("  ", PLAIN), (one_line(name), BOLD)]
 
-    def _figures(self, now: BroadcastView) -> str:
+    def _figures(self, now: BroadcastView, columns: int) -> str:
         rate = [] if now.bit_rate_bps is None else [f"{now.bit_rate_bps / 1000:.0f} kbit/s"]
         figures = [
             *rate,
@@ -116,9 +116,9 @@ class LiveView:
             listeners_text(now.listeners),
             f"{now.ranked.lost} lost",
             f"{now.ranked.repaired} repaired",
-            f"99 % sent within {_short(now.lateness_p99_ms, 'ms')}",
+            f"lateness {_short(now.lateness_p99_ms, 'ms')}",
         ]
-        return " · ".join(figures)
+        return joined(figures, columns)
 
     def _listing(self, now: BroadcastView, columns: int, places: int) -> list[str]:
         """As many of the names as there is room for, from shortly before the one that is played."""

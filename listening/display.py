@@ -38,7 +38,7 @@ def summary(count: Statistics) -> list[Row]:
         ("  concealed", f"{count.concealed_s:.2f} s", heard[2]),
         *_unheard_row(count),
         *_paused_row(count),
-        ("first sound", milliseconds(_ms(count.first_sound_s)), "after the start of the program"),
+        ("first sound", milliseconds(_ms(count.first_sound_s)), _first_sound(count)),
         *_delay_row(count),
         ("underruns", str(count.underruns), "nothing had come that could be played"),
         ("reconnections", str(count.reconnections), ""),
@@ -47,6 +47,11 @@ def summary(count: Statistics) -> list[Row]:
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} that were not for us"),
         *sealing_rows(count.forged, count.replayed),
     ]
+
+
+def _first_sound(count: Statistics) -> str:
+    """From when it is counted; nothing if there was none."""
+    return "after the start of the program" if count.first_sound_s is not None else ""
 
 
 def _refused(count: Statistics) -> str:
@@ -80,7 +85,7 @@ def _requests(count: Statistics) -> str:
     """What it took to ask."""
     if not count.requests:
         return ""
-    return f"in {count.requests} requests; {count.needless} of them came after all"
+    return f"in {count.requests} requests; {count.needless} needlessly"
 
 
 def simulation_rows(simulated: SimulatedNetwork | None) -> list[Row]:
@@ -90,8 +95,8 @@ def simulation_rows(simulated: SimulatedNetwork | None) -> list[Row]:
     conditions = simulated.conditions
     return [
         ("simulated network", "", f"{conditions.as_text()}; seed {conditions.seed}"),
-        _link_row("  dropped on the way to us", simulated.to_us),
-        _link_row("  on the way to the server", simulated.from_us),
+        _link_row("  dropped, to us", simulated.to_us),
+        _link_row("  dropped, from us", simulated.from_us),
     ]
 
 
@@ -105,7 +110,7 @@ def _link_row(name: str, link: SimulatedLink) -> Row:
 
 def _shares(counts: tuple[float, ...]) -> list[str]:
     shares = percentages(counts)
-    return [""] * len(counts) if shares is None else [f"{share:.2f} %" for share in shares]
+    return [""] * len(counts) if shares is None else [f"{share:6.2f} %" for share in shares]
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from listening.display import summary
+from listening.display import simulation_rows, summary
 from listening.fader import LEAST_DB, MOST_DB, Loudness
 from listening.last_minute import SECONDS, LastMinute, Second
 from listening.listen import ListenSnapshot
@@ -21,6 +21,7 @@ from shell.paint import (
     YELLOW,
     Part,
     gauge,
+    joined,
     painted,
     progress,
     sparkline,
@@ -43,9 +44,14 @@ LOW_BUFFER = 0.5
 
 PLAYING = "playing"
 
-_ALL_KEYS = "space pause · ↑↓ volume · m mute · s statistics · q quit"
-_FEW_KEYS = "s statistics · q quit"
-_BACK = "s back · q quit"
+_ALL_KEYS = (
+    "space pause · ↑↓ volume · m mute · s statistics · q quit",
+    "space pause · s statistics · q quit",
+    "q quit",
+)
+_FEW_KEYS = ("s statistics · q quit", "q quit")
+_BACK = ("s back · q quit", "q quit")
+"""The first that there is room for is shown."""
 
 
 class LiveView:
@@ -88,8 +94,8 @@ class LiveView:
         """The screen."""
         now = self._now
         assert now is not None, "something is told before it is shown"
-        page = self._statistics(now) if self.shows_statistics else self._parts(now, columns, rows)
-        return [painted(parts, columns) for parts in page[:rows]]
+        of = self._statistics if self.shows_statistics else self._parts
+        return [painted(parts, columns) for parts in of(now, columns, rows)]
 
     def text(self) -> str:
         """A plain line."""
@@ -128,11 +134,14 @@ class LiveView:
             (2, self._loss(columns)),
             (2, self._jitter(now, columns)),
             *([(3, self._volume())] if self._is_heard else []),
-            (4, self._facts(now)),
+            (4, self._facts(now, columns)),
         ]
+        if self._simulated is not None:
+            told = f"simulated network: {self._simulated.conditions.as_text()}"
+            lines.append((4, [(told, YELLOW)]))
         if self._has_keys:
             keys = _ALL_KEYS if self._is_heard else _FEW_KEYS
-            lines += [(5, []), (4, [(keys, DIM)])]
+            lines += [(5, []), (4, [(_fitting(keys, columns), DIM)])]
         while len(lines) > rows:
             heaviest = max(weight for weight, _ in lines)
             # The last of them.
@@ -149,7 +158,11 @@ class LiveView:
             return "ending"
         if not count.received:
             return "waiting for the start"
-        return "paused" if self._loudness.paused else PLAYING
+        if self._loudness.paused:
+            return "paused"
+        # Files and pipes take all at once, and have nothing lying ready.
+        is_dry = self._is_heard and self._buffer_s > 0 and now.buffer_s <= 0
+        return "nothing comes" if is_dry else PLAYING
 
     def _title(self, now: ListenSnapshot) -> list[Part]:
         state = self._state(now)
@@ -195,7 +208,7 @@ class LiveView:
             return [(label, PLAIN), (bar, DIM), ("  muted", YELLOW)]
         return [(label, PLAIN), (bar, GREEN)]
 
-    def _facts(self, now: ListenSnapshot) -> list[Part]:
+    def _facts(self, now: ListenSnapshot, columns: int) -> list[Part]:
         count = now.statistics
         rate = self._bit_rate_bps
         facts = [
@@ -207,19 +220,21 @@ class LiveView:
             *([listeners_text(now.listeners)] if now.listeners is not None else []),
             *([f"paused {clock(count.paused_s)}"] if count.paused_s else []),
         ]
-        if self._simulated is not None:
-            facts.insert(0, f"simulated network: {self._simulated.conditions.as_text()}")
-        return [(" · ".join(facts), PLAIN)]
+        return [(joined(facts, columns), PLAIN)]
 
-    def _statistics(self, now: ListenSnapshot) -> list[list[Part]]:
-        rows = summary(now.statistics)
-        name_columns = max(width(name) for name, _, _ in rows)
-        value_columns = max(width(value) for _, value, _ in rows)
+    def _statistics(self, now: ListenSnapshot, columns: int, rows: int) -> list[list[Part]]:
+        table = summary(now.statistics) + simulation_rows(self._simulated)
+        name_columns = max(width(name) for name, _, _ in table)
+        value_columns = max(width(value) for _, value, _ in table)
         lines: list[list[Part]] = [self._title(now)]
-        for name, value, remark in rows:
+        for name, value, remark in table:
             text = f"{name:{name_columns}}  {value:>{value_columns}}  "
             lines.append([(text, PLAIN), (remark, DIM)])
-        return [*lines, [(_BACK, DIM)]]
+        return [*lines[: rows - 1], [(_fitting(_BACK, columns), DIM)]][:rows]
+
+
+def _fitting(texts: Sequence[str], columns: int) -> str:
+    return next((text for text in texts if width(text) <= columns), texts[-1])
 
 
 def _label(name: str, value: str) -> str:

@@ -40,4 +40,8 @@ def report(
         failure=failure,
         facts=facts,
         rows=rows,
+        tracks=[
+            (one.media_time_us / 1e6, f"{one.title} · {one.artist}" if one.artist else one.title)
+            for one in end.tracks
+        ],
     )

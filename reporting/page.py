@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 
 from reporting.svg import LARGE, SMALL, Series, Size, chart, gaps
-from reporting.timeline import Figures, Row, at_most
+from reporting.timeline import Figures, Row, at_most, percents
 from shell.text import clock, one_line
 
 MOST_TABLE_ROWS = 60
@@ -60,6 +60,8 @@ class Report:
     listeners: Sequence[Listener] | None = None
     """None for a listener's own report."""
     listeners_remark: str = ""
+    tracks: Sequence[tuple[float, str]] = ()
+    """What was heard, and where in the stream it begins, in seconds."""
 
 
 def page(report: Report) -> str:
@@ -82,6 +84,7 @@ def page(report: Report) -> str:
         f'<p class="failure">{_safe(report.failure)}</p>' if report.failure else "",
         _over_time(report),
         _facts(report.facts),
+        _tracks(report.tracks),
     ]
     if report.listeners is not None:
         parts.append(f'<h2>Listeners</h2><p class="faint">{_safe(report.listeners_remark)}</p>')
@@ -98,8 +101,8 @@ def charts_of(rows: Sequence[Row]) -> list[Series]:
         return [getattr(row.figures, name) for row in rows]
 
     return [
-        Series("Lost", "% of messages", values("lost_percent"), "lost", bars=True),
-        Series("Repaired", "% of messages", values("repaired_percent"), "repaired", bars=True),
+        Series("Lost", "% of messages", percents(rows, "lost"), "lost", bars=True),
+        Series("Repaired", "% of messages", percents(rows, "repaired"), "repaired", bars=True),
         Series("Jitter", "ms", values("jitter_ms"), "jitter"),
         Series("Round trip", "ms", values("rtt_ms"), "rtt"),
         Series("Buffer", "s", values("buffer_s"), "buffer"),
@@ -118,6 +121,8 @@ def _over_time(report: Report) -> str:
         f" {concealed_s:.2f} s in {places} place{'' if places == 1 else 's'}."
         if concealed_s
         else "No sound was missing."
+        if any(row.figures.expected for row in rows)
+        else "Nothing was heard."
     )
     of = "" if report.listeners is None else " Of all listeners together; the worst of each figure."
     return (
@@ -149,6 +154,20 @@ def _facts(facts: Sequence[tuple[str, str, str]]) -> str:
         for name, value, remark in facts
     )
     return f'<h2>In all</h2><table class="facts"><tbody>{rows}</tbody></table>'
+
+
+def _tracks(tracks: Sequence[tuple[float, str]]) -> str:
+    """Nothing if there was only one: it is the title of the page."""
+    if len(tracks) < 2:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{clock(begin_s)}</th><td>{_safe(name)}</td></tr>'
+        for begin_s, name in tracks
+    )
+    return (
+        '<h2>Tracks</h2><p class="faint">As they were heard; times are those of the stream.</p>'
+        f'<table class="facts"><tbody>{rows}</tbody></table>'
+    )
 
 
 def _listener(one: Listener, number: int) -> str:

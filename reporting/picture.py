@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 
 from reporting.page import Report
-from reporting.svg import gaps
+from reporting.svg import gaps, round_times
+from reporting.timeline import percents
 from shell.text import clock, one_line
 
 WIDTH_IN, HEIGHT_IN, DPI = 8.0, 4.5, 200
@@ -13,6 +14,9 @@ WIDTH_IN, HEIGHT_IN, DPI = 8.0, 4.5, 200
 
 MOST_TITLE = 50
 """Letters that fit over the chart, beside the legend."""
+
+MOST_TIMES = 9
+"""Under the chart."""
 
 LETTERS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "IPAexGothic", "IPAGothic", "Hiragino Sans",
            "Yu Gothic", "MS Gothic", "WenQuanYi Zen Hei", "Unifont")  # fmt: skip
@@ -37,8 +41,8 @@ def picture(report: Report) -> bytes:
     ends = [row.end_s for row in rows]
     begins = [row.begin_s for row in rows]
     widths = [end - begin for begin, end in zip(begins, ends, strict=True)]
-    lost = [row.figures.lost_percent or 0.0 for row in rows]
-    repaired = [row.figures.repaired_percent or 0.0 for row in rows]
+    lost = [share or 0.0 for share in percents(rows, "lost")]
+    repaired = [share or 0.0 for share in percents(rows, "repaired")]
     buffer = [
         float("nan") if row.figures.buffer_s is None else row.figures.buffer_s for row in rows
     ]
@@ -71,6 +75,7 @@ def picture(report: Report) -> bytes:
             axes.spines[["top", "right"]].set_visible(False)
         if ends:
             lower.set_xlim(begins[0], ends[-1])
+            lower.set_xticks(round_times(begins[0], ends[-1], MOST_TIMES))
         written = io.BytesIO()
         canvas.print_png(written)
     return written.getvalue()

@@ -24,6 +24,7 @@ class Size:
     left: int
     """Room for the numbers of the axis."""
     ticks: int
+    """Times under it, at most."""
 
     @property
     def inner_width(self) -> int:
@@ -44,8 +45,13 @@ class Size:
         return round(18 + (1 - share) * self.inner_height, 1)
 
 
-LARGE = Size(360, 150, 36, 4)
-SMALL = Size(180, 86, 30, 2)
+LARGE = Size(360, 150, 36, 5)
+SMALL = Size(180, 86, 30, 3)
+
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
+"""Between times of an axis: those that people count in."""
+
+DAY_S = 86_400
 
 TOP_OF_NOTHING = 1.0
 """Where the axis ends if all is zero."""
@@ -102,12 +108,13 @@ def chart(series: Series, rows: Sequence[Row], size: Size, mark: str) -> str:
                 f' text-anchor="end">{top * share:g}</text>'
             )
     parts.append(f'<text class="unit" x="{size.left}" y="11">{escape(series.unit)}</text>')
-    for tick in range(size.ticks + 1):
-        share = tick / size.ticks
-        anchor = "start" if tick == 0 else "end" if tick == size.ticks else "middle"
+    for at_s in round_times(begin_s, begin_s + span_s, size.ticks):
+        share = (at_s - begin_s) / span_s
+        anchor = "start" if share < 0.03 else "end" if share > 0.95 else "middle"
+        parts.append(f'<path class="grid" d="M{x(at_s)} {size.y(0)}v3"/>')
         parts.append(
-            f'<text class="tick" x="{size.x(share)}" y="{size.height - 5}"'
-            f' text-anchor="{anchor}">{clock(begin_s + share * span_s)}</text>'
+            f'<text class="tick" x="{x(at_s)}" y="{size.height - 5}"'
+            f' text-anchor="{anchor}">{clock(at_s)}</text>'
         )
     if series.bars:
         path = "".join(
@@ -120,7 +127,7 @@ def chart(series: Series, rows: Sequence[Row], size: Size, mark: str) -> str:
         parts.append(f'<path class="line" d="{_line(series, rows, x, size, top)}"/>')
     if not known:
         parts.append(
-            f'<text class="unit" x="{size.x(0.5)}" y="{size.y(0.4)}"'
+            f'<text class="unit" x="{size.x(0.5)}" y="{size.y(0.2)}"'
             ' text-anchor="middle">not known</text>'
         )
     return "".join(parts) + "</svg>"
@@ -151,6 +158,16 @@ def gaps(rows: Sequence[Row]) -> list[tuple[float, float]]:
         else:
             found.append((row.begin_s, row.end_s))
     return found
+
+
+def round_times(begin_s: float, end_s: float, most: int) -> list[int]:
+    """At most `most` times from `begin_s` to `end_s`, in seconds, each a multiple of one step."""
+    days = range(DAY_S, int(end_s) + 2 * DAY_S, DAY_S)
+    for step_s in (*STEPS_S, *days):
+        times = range(math.ceil(begin_s / step_s) * step_s, math.floor(end_s) + 1, step_s)
+        if len(times) <= most:
+            return list(times)
+    raise AssertionError("a step longer than the axis has one time on it, or none")
 
 
 def nice_top(most: float) -> float:

@@ -8,7 +8,7 @@ nothing is lost from the sums, and a peak stays a peak.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
@@ -69,21 +69,6 @@ class Figures:
             listeners=_of(max, self.listeners, other.listeners),
             position_s=self.position_s if other.position_s is None else other.position_s,
         )
-
-    @property
-    def lost_percent(self) -> float | None:
-        """Of the messages expected; None if there were none."""
-        return self._percent(self.lost)
-
-    @property
-    def repaired_percent(self) -> float | None:
-        """Of the messages expected; None if there were none."""
-        return self._percent(self.repaired)
-
-    def _percent(self, count: int) -> float | None:
-        # Lost is settled at the deadline, after the message was expected: a row may have more.
-        whole = max(self.expected, self.lost + self.repaired)
-        return 100 * count / whole if whole else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,6 +131,22 @@ def coarser(rows: list[Row], together: int) -> list[Row]:
 def at_most(rows: list[Row], most: int) -> list[Row]:
     """The same time in `most` rows or fewer."""
     return coarser(rows, max(1, -(-len(rows) // most)))
+
+
+def percents(rows: Sequence[Row], name: str) -> list[float | None]:
+    """The count `name` of each row, in per cent of the messages that were due; None if none were.
+
+    What becomes of a message is settled after it was expected: the row before counts, too. So a
+    second in which the last ones are settled, and none is expected, is not one of 100 %.
+    """
+    shares: list[float | None] = []
+    before = 0
+    for row in rows:
+        count = getattr(row.figures, name)
+        whole = max(before, row.figures.expected, row.figures.lost + row.figures.repaired)
+        shares.append(100 * count / whole if whole else None)
+        before = row.figures.expected
+    return shares
 
 
 def _join(first: Row, second: Row) -> Row:

@@ -1,22 +1,26 @@
 """What a program shows while it runs: a screen on a terminal, plain lines now and then elsewhere.
 
-And tables at the end. rich is imported when it is first needed: its import takes longer than
-connecting does.
+And tables at the end.
 """
 
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
+from shell.paint import DIM, cut, dyed, width
 from shell.printing import print_line
 from shell.stopping import Signals
 from shell.terminal import Terminal, can_show_screen
 from shell.text import one_line
+
+LINE_COLUMNS = 79
+"""Of a title, where there is no terminal."""
 
 
 class View(Protocol):
@@ -126,27 +130,28 @@ class Live:
 
 def print_table(stream: TextIO, title: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """Print rows of name, value and remark under `title`."""
-    try:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except OSError:
-        # Out of file descriptors nothing can be imported, and the figures still count.
-        print_line("\n".join([title, *("  ".join(row).rstrip() for row in rows)]), stream)
-        return
+    name_columns = max(len(name) for name, _, _ in rows)
+    value_columns = max(len(value) for _, value, _ in rows)
+    style = DIM if can_show_screen(stream) else ""
+    lines = [_heading(stream, title), ""]
+    for name, value, remark in rows:
+        cells = f"  {name:{name_columns}}   {value:>{value_columns}}"
+        lines.append(f"{cells}   {dyed(remark, style)}" if remark else cells.rstrip())
+    print_line("\n".join([*lines, ""]), stream)
 
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(style="dim")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console(file=stream)
-    # Printed by ourselves: a pipe that nobody reads makes rich leave the program.
-    with console.capture() as printed:
-        console.print(table)
-    print_line(printed.get().removesuffix("\n"), stream)
+
+def _heading(stream: TextIO, title: str) -> str:
+    """`title` in one line: a name may be longer than a screen."""
+    columns = shutil.get_terminal_size().columns - 1 if stream.isatty() else LINE_COLUMNS
+    encoding = stream.encoding or "ascii"
+    # As it will be written: what the encoding has not takes more room.
+    title = one_line(title).encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        "…".encode(encoding)
+        return title if width(title) <= columns else cut(title, columns)
+    except (OSError, UnicodeError):
+        # Out of file descriptors nothing can be imported, and the figures still count.
+        return title[:columns]
 
 
 def complain(program: str, text: str) -> None:

@@ -29,10 +29,15 @@ def painted(parts: Iterable[Part], columns: int) -> str:
         cells = width(text)
         if cells > left:
             text, cells = cut(text, left), left
-        line.append(f"{style}{text}{_RESET}" if style and text else text)
+        line.append(dyed(text, style))
         left -= cells
     line.append(" " * left)
     return "".join(line)
+
+
+def dyed(text: str, style: str) -> str:
+    """`text` in `style`, and what follows it plain."""
+    return f"{style}{text}{_RESET}" if style and text else text
 
 
 def width(text: str) -> int:
@@ -49,6 +54,20 @@ def cut(text: str, cells: int) -> str:
     from rich.cells import set_cell_size
 
     return set_cell_size(text, cells - 1) + "…" if cells > 0 else ""
+
+
+def joined(figures: Sequence[str], columns: int) -> str:
+    """As many of `figures`, from the first on, as `columns` can show whole; the first in any case.
+
+    Half a number would be another number.
+    """
+    text = figures[0]
+    for figure in figures[1:]:
+        longer = f"{text} · {figure}"
+        if width(longer) > columns:
+            break
+        text = longer
+    return text
 
 
 def bar(share: float, cells: int) -> tuple[str, str]:
@@ -77,7 +96,8 @@ def progress(position_s: float, duration_s: float | None, columns: int) -> list[
     """A bar as wide as there is room, with the time played and left."""
     if duration_s is None:
         return [(f"{clock(position_s)} played", PLAIN)]
-    left_s = max(0.0, duration_s - position_s)
+    # Of whole seconds, as they are shown: what is played and left is all there is.
+    left_s = max(0, int(duration_s) - int(position_s))
     times = f"  {clock(position_s)} of {clock(duration_s)}, {clock(left_s)} left"
     share = position_s / duration_s if duration_s else 1.0
     done, rest = bar(share, max(0, columns - len(times)))

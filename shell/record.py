@@ -134,7 +134,9 @@ class Record:
             self._csv.write(table.head(server=self._server))
         except OSError as error:
             self._let_go_of_csv()
-            raise RecordError(f"cannot write {csv}: {error.strerror}") from error
+            raise RecordError(
+                f"cannot write {csv}: {error.strerror}; choose another place"
+            ) from error
 
     def _fail(self, error: OSError) -> None:
         self.failure = f"cannot write {self._csv_path}: {error.strerror}"

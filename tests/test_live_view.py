@@ -18,7 +18,7 @@ from listening.listen import ListenSnapshot
 from listening.live_view import LiveView
 from listening.session import State
 from listening.statistics import Statistics
-from shell.paint import ALARM, bar, gauge, painted, sparkline
+from shell.paint import ALARM, bar, gauge, joined, painted, sparkline
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 EVIL = "A\x1b[2Jb\nc\u202ed"
@@ -148,6 +148,7 @@ def test_a_client_says_what_it_does() -> None:
         (snapshot(state=State.CONNECTING), None, "the server is gone: looking for it"),
         (snapshot(statistics=silent), None, "waiting for the start"),
         (snapshot(), None, "playing"),
+        (snapshot(buffer_s=0.0), None, "nothing comes"),
         (snapshot(), Loudness(paused=True), "paused"),
         (snapshot(state=State.ENDING), None, "ending"),
     ):
@@ -221,3 +222,25 @@ def test_a_lost_sound_device_is_told_on_the_screen(rows: int) -> None:
     assert any("the sound device is gone" in line for line in live.lines(80, rows)) is (rows > 1)
     live.tell(snapshot(), Loudness(), None, 2.0)
     assert not any("gone" in line for line in live.lines(80, rows))
+
+
+def test_no_number_is_cut_in_two_and_no_key_hidden_where_there_is_little_room() -> None:
+    narrow = plain(client_view(snapshot()).lines(40, 24))
+    assert narrow[-1].rstrip() == "space pause · s statistics · q quit"
+    assert "…" not in "".join(narrow[2:])
+    wide = plain(client_view(snapshot()).lines(80, 24))
+    assert wide[-1].rstrip().startswith("space pause · ↑↓ volume")
+
+
+def test_of_the_statistics_on_a_small_screen_the_way_back_is_left() -> None:
+    view = client_view(snapshot())
+    view.shows_statistics = True
+    lines = plain(view.lines(80, 6))
+    assert len(lines) == 6
+    assert lines[-1].rstrip() == "s back · q quit"
+
+
+def test_what_has_no_room_beside_the_others_is_left_out_whole() -> None:
+    assert joined(["1 lost", "23 repaired"], 20) == "1 lost · 23 repaired"
+    assert joined(["1 lost", "23 repaired"], 19) == "1 lost"
+    assert joined(["10 lost"], 3) == "10 lost"

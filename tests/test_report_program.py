@@ -236,7 +236,8 @@ def test_a_disk_that_is_full_already_is_found_out_at_the_start(tmp_path: Path) -
         tmp_path, "client.py", ("127.0.0.1", 9, "--timeout", 0.5, "--csv", "/dev/full")
     ) as listener:
         assert listener.wait() == 2
-        assert listener.stderr == "client.py: cannot write /dev/full: No space left on device\n"
+        reason = "No space left on device; choose another place"
+        assert listener.stderr == f"client.py: cannot write /dev/full: {reason}\n"
 
 
 def test_what_draws_is_not_imported_unless_it_is_asked_for(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_live_line_says_that_the_network_is_simulated() -> None:
         view.tell(listen.snapshot(1000.0), Loudness(), None, 1000.0)
         screen = "\n".join(view.lines(80, 24))
         assert screen.startswith("\x1b[33mlooking for the server")
-        told = "simulated network: loss 10 % in bursts of 5 · " in screen
+        told = "simulated network: loss 10 % in bursts of 5" in screen
         assert told == ("simulated=loss=10%,burst=5," in view.text()) == (simulated is not None)
 
 

@@ -10,9 +10,10 @@ from broadcasting.audience_record import MOST_FOLLOWED, MOST_SHOWN, AudienceReco
 from broadcasting.reception import Departed
 from message import Report as Told
 from reporting.page import Report, page
-from reporting.svg import LARGE, Series, chart, gaps, nice_top
+from reporting.page import page as make_page
+from reporting.svg import LARGE, Series, chart, gaps, nice_top, round_times
 from reporting.table import head, line
-from reporting.timeline import Figures, Row, Timeline
+from reporting.timeline import Figures, Row, Timeline, percents
 
 
 @given(some.integers(2, 9), some.lists(some.integers(0, 5), max_size=60))
@@ -112,3 +113,41 @@ def test_who_left_is_counted_once_and_for_good() -> None:
     assert record.tell(3.0, []).lost == 6
     # The same port again, from zero on.
     assert record.tell(4.0, [listener(1, lost=2, at=3.5)]).lost == 8
+
+
+@pytest.mark.parametrize(
+    ("begin_s", "end_s", "times"),
+    [
+        (0.0, 0.4, [0]),
+        (0.0, 2.002, [0, 1, 2]),
+        (0.0, 31.4, [0, 10, 20, 30]),
+        (1.29, 29.5, [5, 10, 15, 20, 25]),
+        (0.0, 75.0, [0, 30, 60]),
+        (0.0, 3_725.0, [0, 900, 1_800, 2_700, 3_600]),
+        (0.0, 86_400.0, [0, 21_600, 43_200, 64_800, 86_400]),
+        (0.0, 700_000.0, [0, 172_800, 345_600, 518_400, 691_200]),
+    ],
+)
+def test_times_of_an_axis_are_those_people_count_in(
+    begin_s: float, end_s: float, times: list[int]
+) -> None:
+    assert round_times(begin_s, end_s, 5) == times
+
+
+def test_the_second_in_which_the_last_messages_are_settled_is_not_one_of_100_percent() -> None:
+    rows = [
+        Row(0.0, 1.0, Figures(expected=40, repaired=4)),
+        Row(1.0, 2.0, Figures(repaired=3, lost=1)),
+        Row(2.0, 3.0, Figures()),
+    ]
+    assert percents(rows, "repaired") == [10.0, 7.5, None]
+    assert percents(rows, "lost") == [0.0, 2.5, None]
+
+
+def test_a_report_lists_what_was_heard_and_when_if_it_was_more_than_one_track() -> None:
+    def text(*tracks: tuple[float, str]) -> str:
+        return make_page(Report("T", "", None, [], [], tracks=tracks))
+
+    assert "Tracks" not in text((0.0, "One"))
+    both = text((0.0, "One"), (65.2, "<b>Two"))
+    assert '<th scope="row">1:05</th><td>&lt;b&gt;Two</td>' in both

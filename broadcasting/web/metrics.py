@@ -64,6 +64,8 @@ def _broadcast(view: View) -> Iterator[Metric]:
     yield _counter("parity_messages", "Parity messages of the stream", count.parity_messages)
     yield _counter("parity_bytes", "Bytes of data in them", count.parity_bytes)
     yield _counter("skipped_files", "Files that could not be played", count.skipped_files)
+    yield _counter("source_stalls", "Times that a live source had nothing", count.source_stalls)
+    yield _counter("source_silence_seconds", "Silence sent in its place", count.silence_s)
     bounds = [*map(str, LATENESS_BOUNDS_S), "+Inf"]
     yield HistogramMetricFamily(
         PREFIX + "send_lateness_seconds",
@@ -125,6 +127,7 @@ def _listeners(view: View) -> Iterator[Metric]:
     yield _gauge("listeners_limit", "Most listeners at one time that are let in", view.capacity)
     yield _counter("registrations", "Listeners that were let in", count.accepted)
     yield _counter("challenges", "Calls of addresses not yet proved", count.unproved)
+    yield _counter("moves", "Listeners that went on from another address or port", count.moved)
     yield _counter("expirations", "Listeners that fell silent", count.expired)
     yield _labelled("rejections", "Refusals", "reason", count.rejected)
     yield _labelled(

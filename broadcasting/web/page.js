@@ -36,8 +36,8 @@ function show(status) {
   document.title = `${title} – ${count(status.registered)} listening`;
   at("progress").hidden = !duration;
   if (duration) at("progress").value = Math.min(1, position / duration);
-  at("played").textContent = clock(position) + (duration ? ` of ${clock(duration)}` : "");
-  at("left").textContent = duration ? `${clock(duration - position)} left` : "";
+  at("played").textContent = clock(position) + (duration ? ` of ${clock(duration)}` : " played");
+  at("left").textContent = duration ? `${clock(Math.floor(duration) - Math.floor(position))} left` : "";
   at("listeners").textContent = `${count(status.registered)} of ${count(status.capacity)}`;
   at("lost").textContent = count(status.lost);
   at("lost").className = status.lost ? "bad" : "";

@@ -26,12 +26,17 @@ class View(NamedTuple):
 
 
 def worst_first(listeners: Sequence[Departed], most: int) -> list[Departed]:
-    """At most so many: those that lost most, and among these those whose path is worst."""
+    """At most so many: by what they lost, then what was repaired, then by their path."""
     return sorted(listeners, key=_trouble, reverse=True)[:most]
 
 
-def _trouble(one: Departed) -> tuple[int, float, float]:
+def _trouble(one: Departed) -> tuple[int, int, float, float]:
     report = one.report
     if report is None:
-        return 0, 0.0, -one.joined_at
-    return report.lost, report.jitter_ms or 0.0, -one.joined_at
+        return 0, 0, 0.0, -one.joined_at
+    return (
+        report.lost,
+        report.retransmitted + report.rebuilt,
+        report.jitter_ms or 0.0,
+        -one.joined_at,
+    )
