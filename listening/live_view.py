@@ -44,6 +44,9 @@ LOW_BUFFER = 0.5
 
 PLAYING = "playing"
 
+DRY_S = 1.0
+"""Nothing has come for so long, and nothing lies ready: then nothing comes."""
+
 _ALL_KEYS = (
     "space pause · ↑↓ volume · m mute · s statistics · q quit",
     "space pause · s statistics · q quit",
@@ -76,6 +79,7 @@ class LiveView:
         self._loudness = Loudness()
         self._bit_rate_bps: int | None = None
         self._trouble: str | None = None
+        self._time_s = self._came_at_s = 0.0
 
     def tell(
         self,
@@ -86,6 +90,9 @@ class LiveView:
         trouble: str | None = None,
     ) -> None:
         """What is to be shown; `time_s` is monotonic; `trouble`: why nothing is heard."""
+        if self._now is None or now.statistics.received != self._now.statistics.received:
+            self._came_at_s = time_s
+        self._time_s = time_s
         self._now, self._loudness, self._bit_rate_bps = now, loudness, bit_rate_bps
         self._trouble = trouble
         self._minute.tell(now.statistics, time_s)
@@ -160,9 +167,9 @@ class LiveView:
             return "waiting for the start"
         if self._loudness.paused:
             return "paused"
-        # Files and pipes take all at once, and have nothing lying ready.
-        is_dry = self._is_heard and self._buffer_s > 0 and now.buffer_s <= 0
-        return "nothing comes" if is_dry else PLAYING
+        # A copy at another speed has nothing lying ready, either, but much comes.
+        is_dry = now.buffer_s <= 0 and self._time_s - self._came_at_s >= DRY_S
+        return "nothing comes" if is_dry and self._is_heard else PLAYING
 
     def _title(self, now: ListenSnapshot) -> list[Part]:
         state = self._state(now)

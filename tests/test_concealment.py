@@ -13,6 +13,7 @@ from listening.concealment import ECHO_S, FADE_S, bridge
 from listening.decoder import prepare
 from listening.outputs import PcmFormat
 from tests.likeness import NAMES, distance_db, places
+from tests.luck import examples
 
 PCM = PcmFormat(44100, 2)
 
@@ -51,7 +52,7 @@ def test_middle_of_a_long_hole_is_silence() -> None:
     assert max(map(abs, array("h", into)[:200])) < 500
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     rate=st.sampled_from([8000, 11025, 44100, 48000]),
     channels=st.sampled_from([1, 2]),

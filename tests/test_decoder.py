@@ -21,6 +21,7 @@ from listening.converter import Converter
 from listening.decoder import Decoder
 from listening.outputs import PcmFormat
 from listening.splicer import RING_S, Splicer, audio_segment
+from tests.luck import examples
 from tests.zoo import MP3_NAMES, reference_pcm, zoo_file
 from wire.mpeg_audio import split_frames
 
@@ -230,7 +231,7 @@ LOSSY_NAMES = (
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.sampled_from(LOSSY_NAMES), st.sampled_from([1, MAX_DATA_BYTES]), st.booleans(), st.data())
 def test_after_any_loss_time_is_exact_and_sound_is_the_files_own(
     name: str, max_data_bytes: int, told: bool, data: st.DataObject
@@ -429,7 +430,7 @@ def test_hole_in_another_format_fades_out_the_sound_before_it() -> None:
 # What a server that is not ours may send.
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     data=st.binary(max_size=60),
     media_time_us=st.integers(0, 2**64 - 1),
@@ -448,7 +449,7 @@ def test_bytes_that_are_no_frames_are_a_gap(data: bytes, **fields: Any) -> None:
     assert decoder.malformed == 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.integers(0, 2**32), st.integers(0, 3000), st.integers(0, 3000))
 def test_frames_of_noise_never_raise_and_keep_the_time(seed: int, skip: int, discard: int) -> None:
     chance = random.Random(seed)

@@ -352,7 +352,7 @@ def test_a_log_in_a_folder_that_is_read_only_is_told_and_costs_nothing_else(
 def filled_up(folder: Path) -> Iterator[Pair]:
     """No file can grow, for a while."""
     with (
-        server(folder, SAMPLE, "--wait-for", 2) as broadcast,
+        server(folder, SAMPLE, "--loop", "--wait-for", 2) as broadcast,
         client(folder, broadcast, "--output", "null") as listener,
         client(folder, broadcast, "--output", "heard.mp3") as other,
     ):

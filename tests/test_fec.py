@@ -20,6 +20,7 @@ from broadcasting.settings import Settings
 from broadcasting.source import Segment
 from listening.listen import Ready
 from message import HEADER_BYTES, Message, Request, Type
+from tests.luck import seeds
 from tests.network import (
     TRACK,
     Link,
@@ -123,7 +124,7 @@ def heard_all_but(listener: Listener, missing: set[int], count: int, first: int 
     )
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 @pytest.mark.parametrize("loss", [0.02, 0.05, 0.1])
 def test_every_block_is_whole_that_lost_no_more_than_its_parity(loss: float, seed: int) -> None:
     network = Deaf(Fec(20, 4), share(loss, seed), segments(MINUTE))
@@ -140,7 +141,7 @@ def test_every_block_is_whole_that_lost_no_more_than_its_parity(loss: float, see
 def test_of_a_twentieth_lost_so_little_is_left(fec: Fec, most: float) -> None:
     """By the binomial distribution, 0.129 % of the messages with 20+4, 0.011 % with 40+8."""
     lost = expected = 0
-    for seed in range(10):
+    for seed in seeds(10):
         network = Deaf(fec, share(0.05, seed), segments(MINUTE))
         listener = network.join()
         play_to_the_end(network, listener)
@@ -362,7 +363,7 @@ def test_the_code_is_imported_only_where_there_is_parity() -> None:
 # Parity and requests.
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_at_a_long_distance_a_tenth_lost_each_way_is_not_heard(seed: int) -> None:
     link = Link(delay_s=0.075, drop=random_loss(0.1, seed))
     network = Network(Settings(fec=Fec(20, 4)), segments(MINUTE), link)

@@ -37,6 +37,7 @@ from message import (
     Type,
     repeat_of,
 )
+from tests.luck import examples
 from tests.network import SERVER, Listener, Network, balanced, client_address, silent_frame
 from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
 from tests.zoo import reference_pcm
@@ -308,7 +309,7 @@ def heard_to_the_end(network: Network, listener: Listener) -> None:
     assert network.server.finished(network.now)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(attacks())
 @example([Attack(1.0, True, datagram) for datagram in one_of_each(GUESSED)])
 @example([Attack(1.0, False, datagram) for datagram in one_of_each(LISTENER)])
@@ -323,7 +324,7 @@ def test_no_datagram_at_any_time_changes_what_a_listener_hears(attacks: list[Att
     assert count.malformed + count.ignored == len(attacks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(attacks())
 @example([Attack(1.0, True, datagram) for datagram in one_of_each(GUESSED)])
 @example([Attack(1.0, False, datagram) for datagram in one_of_each(LISTENER)])

@@ -30,6 +30,7 @@ from listening.jitter_buffer import (
 )
 from listening.statistics import Statistics
 from message import Message, Type
+from tests.luck import examples
 
 STEP_US = 15_625
 STEP_S = 1 / 64
@@ -38,7 +39,7 @@ LEAD_S = 0.25
 
 IN_TIME, DUPLICATE, LATE, OVERFLOW = Arrival
 
-REPEATABLE = settings(deadline=None, derandomize=True, database=None, max_examples=200)
+REPEATABLE = settings(deadline=None, derandomize=True, database=None, max_examples=examples(200))
 
 
 def audio(sequence: int, time_us: int | None = None) -> Message:

@@ -15,7 +15,7 @@ from broadcasting.ranking import EMPTY, PLAYING, Ranked, Standing
 from listening.fader import Loudness
 from listening.last_minute import SECONDS, LastMinute
 from listening.listen import ListenSnapshot
-from listening.live_view import LiveView
+from listening.live_view import DRY_S, LiveView
 from listening.session import State
 from listening.statistics import Statistics
 from shell.paint import ALARM, bar, gauge, joined, painted, sparkline
@@ -148,13 +148,23 @@ def test_a_client_says_what_it_does() -> None:
         (snapshot(state=State.CONNECTING), None, "the server is gone: looking for it"),
         (snapshot(statistics=silent), None, "waiting for the start"),
         (snapshot(), None, "playing"),
-        (snapshot(buffer_s=0.0), None, "nothing comes"),
+        (snapshot(buffer_s=0.0), None, "playing"),
         (snapshot(), Loudness(paused=True), "paused"),
         (snapshot(state=State.ENDING), None, "ending"),
     ):
         live = client_view(now, loudness)
         assert plain(live.lines(80, 24))[0].startswith(state)
         assert f"state={state.replace(' ', '-')} " in live.text()
+
+
+def test_a_client_whose_buffer_is_empty_and_stays_so_says_that_nothing_comes() -> None:
+    live = client_view(snapshot(buffer_s=0.0))
+    for time_s, received, state in ((0.0, 98, PLAYING), (DRY_S, 98, "nothing comes")):
+        count = Statistics(expected=100, intact=90, received=received)
+        live.tell(snapshot(buffer_s=0.0, statistics=count), Loudness(), 128_000, time_s)
+        assert plain(live.lines(80, 24))[0].startswith(state)
+    live.tell(snapshot(buffer_s=0.5), Loudness(), 128_000, 2 * DRY_S)
+    assert plain(live.lines(80, 24))[0].startswith(PLAYING)
 
 
 def test_where_nobody_listens_there_is_no_volume_and_no_pause() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from broadcasting.settings import Settings
 from message import Message, Request, Type
+from tests.luck import seeds
 from tests.network import (
     SERVER,
     Link,
@@ -29,7 +30,7 @@ from wire.address import Address
 
 MINUTE = 766
 """Messages of three frames."""
-SEEDS = range(5)
+SEEDS = seeds(5)
 
 
 def play(network: Network, *listeners: Listener) -> None:
@@ -117,7 +118,7 @@ def test_with_a_tenth_lost_in_bursts_of_five_everything_is_heard(seed: int) -> N
     assert balanced(listener)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize("rtt_s", [0.002, 0.02])
 def test_a_buffer_of_a_fifth_of_a_second_is_enough_nearby(seed: int, rtt_s: float) -> None:
     drop = random_loss(0.1, seed)
@@ -231,7 +232,7 @@ def test_an_output_that_waits_gets_what_a_cut_of_seconds_has_lost() -> None:
     assert is_whole(listener, 300)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_with_three_tenths_lost_a_listener_registers_stays_and_leaves(seed: int) -> None:
     network = Network(programme=segments(200), link=Link(drop=random_loss(0.3, seed)))
     listener = network.join()

@@ -441,8 +441,8 @@ def test_quiet_shows_nothing_but_the_final_statistics(tmp_path: Path) -> None:
         client(tmp_path, broadcast, "--output", "null", "-q") as listener,
     ):
         end(listener, broadcast)
-        assert listener.stdout.startswith("mono ")
-        assert broadcast.stdout.startswith("Broadcast ")
+        assert listener.stdout.startswith("mono\n")
+        assert broadcast.stdout.startswith("Broadcast\n")
         assert listener.stderr == broadcast.stderr == ""
 
 

@@ -13,13 +13,14 @@ from listening.listen import audio_duration_us
 from listening.rebuild import KEPT_MESSAGES, Rebuilder
 from listening.statistics import Statistics
 from message import Message, MessageError, Type
+from tests.luck import examples
 from tests.network import silent_frame
 from wire.parity import encode, sent_after
 
 STREAM = 0x5EED
 K, M = 4, 2
 
-REPEATABLE = settings(deadline=None, derandomize=True, database=None, max_examples=200)
+REPEATABLE = settings(deadline=None, derandomize=True, database=None, max_examples=examples(200))
 
 
 def audio(sequence: int) -> Message:

@@ -17,6 +17,7 @@ from broadcasting.retransmission import (
 )
 from broadcasting.statistics import ServerStatistics
 from broadcasting.token_bucket import TokenBucket
+from tests.luck import examples
 from tests.network import client_address
 from wire.address import Address
 
@@ -24,7 +25,7 @@ SIZE = 1000
 KEPT = 101
 """Messages of a tenth of a second in ten seconds."""
 HERE, THERE = client_address(0), client_address(1)
-REPEATABLE = settings(deadline=None, derandomize=True, database=None, max_examples=200)
+REPEATABLE = settings(deadline=None, derandomize=True, database=None, max_examples=examples(200))
 
 
 class Repeater:

@@ -10,6 +10,7 @@ so that they end what they have started.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -29,10 +30,12 @@ NO_TESTS = 5
 class Run:
     """A part of the tests on one Python, from now on; what they say goes to a file unless `aloud`.
 
-    Parts are counted from 1.
+    Parts are counted from 1. `thorough`: what depends on luck is tried often (tests/luck.py).
     """
 
-    def __init__(self, python: str, part: int, arguments: Sequence[str], *, aloud: bool) -> None:
+    def __init__(
+        self, python: str, part: int, arguments: Sequence[str], *, aloud: bool, thorough: bool
+    ) -> None:
         self.python = python
         self._part = part
         self._said = None if aloud else tempfile.TemporaryFile()  # noqa: SIM115 - until the end
@@ -41,6 +44,7 @@ class Run:
         self.process = subprocess.Popen(
             [python, "-m", "pytest", "--part", f"{part}/{PARTS}", *arguments],
             cwd=ROOT,
+            env=dict(os.environ) if thorough else {**os.environ, "LITTLE_LUCK": "1"},
             stdin=None if aloud else subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
@@ -78,7 +82,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, lambda number, frame: None)
     for python in pythons:
         for part in range(1, PARTS + 1):
-            runs.append(Run(python, part, arguments, aloud=not runs))
+            is_first = python == pythons[0]
+            runs.append(Run(python, part, arguments, aloud=not runs, thorough=is_first))
     ended: dict[str, set[int]] = {python: set() for python in pythons}
     for run in runs:
         ended[run.python].add(run.wait())
