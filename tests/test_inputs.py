@@ -169,6 +169,10 @@ class _Station(http.server.BaseHTTPRequestHandler):
             self.wfile.write(bytes([len(padded) // 16]) + padded)
 
 
+class _Site(http.server.ThreadingHTTPServer):
+    daemon_threads = False  # so that its end waits for theirs
+
+
 @pytest.fixture
 def web() -> Iterator[tuple[str, type[_Station]]]:
     """A web server's address, and what it does."""
@@ -176,7 +180,7 @@ def web() -> Iterator[tuple[str, type[_Station]]]:
     class Station(_Station):
         pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Station) as site:
+    with _Site(("127.0.0.1", 0), Station) as site:
         thread = threading.Thread(target=site.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{site.server_address[1]}", Station
