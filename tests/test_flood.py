@@ -21,10 +21,11 @@ from broadcasting.gate import (
 from broadcasting.retransmission import LISTENER_REQUESTS
 from broadcasting.settings import Settings
 from message import CONNECT_BYTES, Connect, Control, Goodbye, Message, Report, Request, Type
+from tests.luck import examples
 from tests.network import Network, addresses, balanced, client_address, segments
 from wire.address import Address
 
-DATAGRAMS = 100_000
+DATAGRAMS = examples(100_000)
 AT_ONCE = 100
 EVERY_S = 0.005
 FLOOD_S = DATAGRAMS / AT_ONCE * EVERY_S
