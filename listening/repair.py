@@ -13,9 +13,10 @@ every loss that turned out to be one. So a path that loses nothing is asked noth
 it does to the order; on a path that loses much, nothing is waited for.
 
 What is missing is asked for, and again when the answer is overdue by the measured round trip (RFC
-6298). After a few requests in vain they come closer together: requests may be lost in a burst, too,
-and the server does not answer the same twice in a round trip, so this costs little. In a silence of
-the server they come less and less often. The last is one whose answer can still be there in time.
+6298). While there is time, it waits a little, to share a request with others. After a few requests
+in vain they come closer together: requests may be lost in a burst, too, and the server does not
+answer the same twice in a round trip, so this costs little. In a silence of the server they come
+less and less often. The last is one whose answer can still be there in time.
 
 Pure: no thread and no clock; `now` is monotonic, in seconds. One object serves one stream.
 """
@@ -54,11 +55,11 @@ each way, all of them fail once in 3,500 times."""
 LONGEST_WAIT = 3 / 4
 """But if the path is so long that so many cannot be made, up to this part of the time."""
 
-SLOW_REQUESTS = 4
+SLOW_REQUESTS = 6
 HURRY = 3
 HASTE = 2
-"""So many requests are a round trip apart, those after them so many times closer together; and the
-first ones so many times, where there is not the time for enough of them."""
+"""So many requests are a round trip apart, or more, those after them so many times closer together;
+and the first ones so many times, where there is not the time for enough of them."""
 
 LEAST_PAUSE_S = 0.01
 PERSISTENCE = 1 / 32
@@ -74,6 +75,12 @@ KEPT_S = 10.0
 
 TOGETHER_S = 0.005
 """What is due within this goes into the same request."""
+
+SPACING_S = 0.15
+LEISURE_S = 0.5
+"""The first `SLOW_REQUESTS` for a message keep this distance from other requests while so much time
+is left, and enough for `ENOUGH_REQUESTS`: so several gaps share one. Where three tenths are lost it
+saves four requests of ten. Not where nothing comes any more: many requests get through a burst."""
 
 BURST_S = 0.5
 """After ACCEPT the messages before `live_time_us` are on their way for so long, at the longest: the
@@ -232,7 +239,7 @@ class Repair:
         """When `take_due` may have something if nothing comes until then."""
         due = self._overdue_at()
         for sequence, missing in self._missing.items():
-            due = min(due, self._ask_at(sequence, missing))
+            due = min(due, self._ask_alone_at(sequence, missing))
         return due
 
     def take_due(self, now: float) -> list[int]:
@@ -240,7 +247,7 @@ class Repair:
         self._forget_what_is_over(now)
         while now >= self._overdue_at():
             self._presume_missing()
-        if not any(self._ask_at(*item) <= now for item in self._missing.items()):
+        if not any(self._ask_alone_at(*item) <= now for item in self._missing.items()):
             return []
         asked = []
         for sequence, missing in self._missing.items():
@@ -354,8 +361,17 @@ class Repair:
         enough_s = left_s - ENOUGH_REQUESTS * self._round_trip.timeout_s
         return max(0.0, min(patience.wait_s, max(enough_s, left_s * LONGEST_WAIT)))
 
+    def _ask_alone_at(self, sequence: int, missing: _Missing) -> float:
+        """When to ask for it if until then nothing else is asked for, whose request it shares."""
+        at = self._ask_at(sequence, missing)
+        in_a_burst = self._asked_at - self._heard_at > SPACING_S
+        if in_a_burst or missing.requests >= SLOW_REQUESTS:
+            return at
+        reserve_s = max(LEISURE_S, ENOUGH_REQUESTS * self._round_trip.timeout_s)
+        return max(at, min(self._asked_at + SPACING_S, self._needed_at(missing) - reserve_s))
+
     def _ask_at(self, sequence: int, missing: _Missing) -> float:
-        """When to ask for it (again); never, if no answer could be there in time."""
+        """When it may be asked for (again); never, if no answer could be there in time."""
         if self._is_left_to_parity(sequence, missing):
             return NEVER
         needed_at = self._needed_at(missing)

@@ -13,18 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from listening import repair
 from listening.repair import (
     BURST_S,
+    ENOUGH_REQUESTS,
     HASTE,
     HURRY,
     IMPATIENCE,
     KEPT_S,
     LEAST_WAIT_S,
+    LEISURE_S,
     MARGIN,
     MAX_MISSING,
     MAX_OVERDUE,
     MAX_REPAIRED,
     SLOW_REQUESTS,
+    SPACING_S,
     Repair,
 )
 from listening.round_trip import RoundTrip
@@ -130,6 +134,12 @@ def hasty() -> Ear:
     return ear
 
 
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits in order to share a request."""
+    monkeypatch.setattr(repair, "SPACING_S", 0.0)
+
+
 # When it is seen.
 
 
@@ -162,7 +172,7 @@ def test_what_is_late_for_its_time_is_asked_for_though_nothing_came_after_it() -
     ear = started()
     ear.wait(12)
     assert ear.times(4)[0] == 4 + BUFFER_S / 4 / STEP_S
-    assert ear.times(5)[0] == pytest.approx(5 + BUFFER_S / 4 / STEP_S, abs=0.1)
+    assert ear.times(6)[0] == pytest.approx(6 + BUFFER_S / 4 / STEP_S, abs=0.5)
 
 
 def test_before_anything_came_nothing_is_late() -> None:
@@ -331,6 +341,7 @@ def test_the_wait_leaves_the_server_the_time_to_have_it_still() -> None:
 # How often.
 
 
+@pytest.mark.usefixtures("unshared")
 def test_it_is_asked_again_after_a_round_trip_and_then_more_often() -> None:
     ear = hasty()
     ear.hear(*range(85, 101))
@@ -384,6 +395,7 @@ def test_what_is_due_at_nearly_the_same_time_is_asked_together() -> None:
     assert asked == [84, 85, 86]
 
 
+@pytest.mark.usefixtures("unshared")
 def test_what_is_due_a_moment_later_is_asked_together() -> None:
     ear = hasty()
     ear.hear(85)
@@ -392,12 +404,62 @@ def test_what_is_due_a_moment_later_is_asked_together() -> None:
     assert next(asked for at, asked in ear.asked if at > 84.5) == [84, 86]
 
 
+def test_while_there_is_time_requests_keep_a_distance_and_gaps_share_one() -> None:
+    ear = hasty()
+    ear.hear(85, 87, 89)
+    asked_at = ear.times(84)[0]
+    ear.wait(90)
+    assert ear.asked[:2] == [
+        (asked_at, [84]),
+        (pytest.approx(asked_at + SPACING_S / STEP_S), [84, 86]),
+    ]
+
+
+def test_when_little_time_is_left_nothing_waits_to_share_a_request() -> None:
+    ear = hasty()
+    ear.round_trip.least_s = ear.round_trip.smoothed_s = 0.001
+    assert ENOUGH_REQUESTS * ear.round_trip.timeout_s < LEISURE_S
+    ear.buffer._buffer_s = LEISURE_S
+    ear.hear(85, 87, 89)
+    for sequence in (84, 86, 88):
+        assert ear.times(sequence)[0] == pytest.approx(sequence, abs=0.2)
+
+
+def test_where_nothing_comes_any_more_nothing_waits_to_share_a_request() -> None:
+    ear = hasty()
+    ear.round_trip.least_s = ear.round_trip.smoothed_s = 0.001
+    ear.buffer._buffer_s = 10.0
+    ear.wait(95)
+    pauses = [b - a for a, b in itertools.pairwise(ear.times(84)[:5])]
+    assert pauses[0] == pytest.approx(SPACING_S / STEP_S)
+    assert max(pauses[2:]) < SPACING_S / STEP_S / 2
+
+
+def test_what_was_asked_for_in_vain_waits_for_no_other_request() -> None:
+    ear = hasty()
+    ear.buffer._buffer_s = 10.0
+    ear.hear(*range(85, 110))
+    pauses = [b - a for a, b in itertools.pairwise(ear.times(84)[:9])]
+    timeout = ear.round_trip.timeout_s / STEP_S
+    assert pauses[0] == pytest.approx(SPACING_S / STEP_S)
+    assert pauses[-1] == pytest.approx(timeout / HURRY, abs=0.1)
+
+
+def test_where_there_is_not_the_time_for_many_requests_nothing_waits_to_share_one() -> None:
+    ear = hasty()
+    ear.buffer._buffer_s = ENOUGH_REQUESTS * ear.round_trip.timeout_s
+    assert ear.buffer._buffer_s > LEISURE_S
+    ear.hear(85, 87, 89)
+    for sequence in (84, 86, 88):
+        assert ear.times(sequence)[0] == pytest.approx(sequence, abs=0.1)
+
+
 def test_an_answer_does_not_make_the_others_missing_anew() -> None:
     ear = hasty()
     ear.wait(87.5)
     ear.hear(84, kind=Type.REPEAT, at=87.5)
-    ear.wait(89)
-    assert ear.count.requested == len({n for _, asked in ear.asked for n in asked}) == 5
+    ear.wait(90)
+    assert ear.count.requested == len({n for _, asked in ear.asked for n in asked}) == 6
 
 
 def test_registered_anew_the_pace_and_the_burst_are_those_of_the_new_registration() -> None:
@@ -413,6 +475,7 @@ def test_registered_anew_the_pace_and_the_burst_are_those_of_the_new_registratio
     assert ear.asked == []
 
 
+@pytest.mark.usefixtures("unshared")
 def test_a_silent_server_is_asked_less_and_less_often() -> None:
     ear = Ear(buffer_s=1000.0)
     ear.hear(*range(4))
@@ -456,6 +519,7 @@ def test_an_answer_to_one_request_measures_the_round_trip() -> None:
     assert ear.round_trip.smoothed_s == pytest.approx(RTT_S * 7 / 8 + 1.1 * STEP_S / 8)
 
 
+@pytest.mark.usefixtures("unshared")
 def test_an_answer_to_one_of_two_requests_does_not() -> None:
     ear = hasty()
     ear.hear(85)
