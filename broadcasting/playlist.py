@@ -56,7 +56,8 @@ def find(names: Iterable[str]) -> Found:
         del found.names[MOST_ENTRIES:]
         reason = f"is where it ends: more than {MOST_ENTRIES:,} entries are left out"
         found.faults.append(SourceError(found.names[-1], reason))
-    return found
+    told_once = {str(fault): fault for fault in found.faults}
+    return found._replace(faults=list(told_once.values()))
 
 
 def entries(text: str, *, is_pls: bool) -> list[str]:

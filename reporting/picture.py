@@ -66,9 +66,11 @@ def picture(report: Report) -> bytes:
         lower.set_ylim(bottom=0)
         lower.set_xlabel("minutes:seconds since the start of the program")
         lower.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: clock(max(0.0, at_s))))
-        for begin, end in gaps(rows):
-            lower.axvspan(begin, end, color="#f3c6b0", lw=0)
-        upper.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+        missing = [lower.axvspan(*gap, color="#f3c6b0", lw=0) for gap in gaps(rows)]
+        legend = {"frameon": False, "ncols": 2, "loc": "lower right", "bbox_to_anchor": (1, 1)}
+        upper.legend(**legend)
+        if missing:
+            lower.legend(missing[:1], ["sound missing"], **legend)
         for axes in (upper, lower):
             axes.grid(axis="y", color="#ddd", linewidth=0.5)
             axes.set_axisbelow(True)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import ifaddr
 from zeroconf import (
+    DNSQuestionType,
     Error,
     InterfaceChoice,
     IPVersion,
@@ -39,6 +40,10 @@ MOST_ADDRESSES = 8
 """Of one server: others are not tried. What comes from the network has bounds."""
 
 RESOLVE_MS = 1500
+
+TO_ALL = DNSQuestionType.QM
+"""How it is asked: for an answer by multicast. One by unicast would reach one program of this
+machine alone, for all of them have the same port: a server here, another listener that looks."""
 
 log = get_logger("server")
 
@@ -69,7 +74,8 @@ def announce(
 
 
 def find(least_s: float, most_s: float) -> list[Found]:
-    """The servers that answer, by name: for `least_s`, and if there is none for up to `most_s`.
+    """The servers that answer, by name: for `least_s`; for up to `most_s`, if there is none, or one
+    that has given its name and not yet the rest.
 
     Raises NoNetwork.
     """
@@ -182,7 +188,7 @@ async def _find(least_s: float, most_s: float) -> list[Found]:
 
     async def ask(zeroconf: Zeroconf, name: str) -> None:
         info = AsyncServiceInfo(SERVICE, name)
-        if not await info.async_request(zeroconf, RESOLVE_MS):
+        if not await info.async_request(zeroconf, RESOLVE_MS, TO_ALL):
             return
         addresses = tuple(info.parsed_scoped_addresses()[:MOST_ADDRESSES])
         if addresses and info.port:
@@ -191,9 +197,13 @@ async def _find(least_s: float, most_s: float) -> list[Found]:
 
     try:
         async with _opened(InterfaceChoice.All) as zeroconf:
-            browser = AsyncServiceBrowser(zeroconf.zeroconf, SERVICE, handlers=[heard])
+            browser = AsyncServiceBrowser(
+                zeroconf.zeroconf, SERVICE, handlers=[heard], question_type=TO_ALL
+            )
             began = loop.time()
-            while loop.time() < began + least_s or (not found and loop.time() < began + most_s):
+            while (looked_s := loop.time() - began) < least_s or (
+                looked_s < most_s and not (found and all(task.done() for task in asking))
+            ):
                 await asyncio.sleep(0.05)
             await browser.async_cancel()
             for task in asking:

@@ -77,6 +77,13 @@ def test_a_circle_is_told_once_and_the_rest_is_played(tmp_path: Path) -> None:
     assert found(tmp_path / "one.m3u") == (names, [fault])
 
 
+def test_a_circle_that_is_entered_twice_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "all.m3u").write_text("one.m3u\none.m3u\n")
+    (tmp_path / "one.m3u").write_text("a.mp3\none.m3u\n")
+    fault = f"{tmp_path / 'one.m3u'}: lists itself: left out here"
+    assert found(tmp_path / "all.m3u") == ([str(tmp_path / "a.mp3")] * 2, [fault])
+
+
 def test_the_same_playlist_twice_is_no_circle(tmp_path: Path) -> None:
     (tmp_path / "one.m3u").write_text("two.m3u\ntwo.m3u\n")
     (tmp_path / "two.m3u").write_text("c.mp3\n")

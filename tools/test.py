@@ -23,6 +23,12 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent.parent
 
 PARTS = 2
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
+"""The tests start the programs hundreds of times: they are to be compiled once, even where the
+machine says that nothing compiled be kept."""
+
 NO_TESTS = 5
 """Exit status of pytest: none of those that were asked for are in this part."""
 
@@ -44,7 +50,7 @@ class Run:
         self.process = subprocess.Popen(
             [python, "-m", "pytest", "--part", f"{part}/{PARTS}", *arguments],
             cwd=ROOT,
-            env=dict(os.environ) if thorough else {**os.environ, "LITTLE_LUCK": "1"},
+            env=ENVIRONMENT if thorough else {**ENVIRONMENT, "LITTLE_LUCK": "1"},
             stdin=None if aloud else subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
