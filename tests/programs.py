@@ -102,6 +102,10 @@ class Program:
         return self._log.read_text() if self._log.exists() else ""
 
     @property
+    def _log_bytes(self) -> int:
+        return self._log.stat().st_size if self._log.exists() else 0
+
+    @property
     def result(self) -> dict[str, Any]:
         """Its final statistics."""
         content = json.loads((self.folder / "result.json").read_text())
@@ -121,7 +125,14 @@ class Program:
 
     def wait_for_log(self, pattern: str) -> re.Match[str]:
         """The first place in its log that looks so, as soon as it is there."""
-        return self.wait_until(lambda: re.search(pattern, self.log, re.MULTILINE), pattern)
+        searched_bytes = -1
+
+        def search() -> re.Match[str] | None:
+            nonlocal searched_bytes
+            before, searched_bytes = searched_bytes, self._log_bytes
+            return None if before == searched_bytes else re.search(pattern, self.log, re.MULTILINE)
+
+        return self.wait_until(search, pattern)
 
     def wait_until(self, ready: Callable[[], Found | None], what: str) -> Found:
         """What `ready` finds, as soon as that is something."""

@@ -70,6 +70,7 @@ class Terminal:
         termios.tcsetwinsize(self._theirs, size)
         self._screen = pyte.Screen(size[1], size[0])
         self._emulator = pyte.ByteStream(self._screen)
+        self._rows: list[str] | None = None
         self.modes_before = termios.tcgetattr(self._theirs)
         self.process = subprocess.Popen(
             [*shell, *command(script, arguments)],
@@ -90,6 +91,7 @@ class Terminal:
         """As a window does: the program gets SIGWINCH."""
         termios.tcsetwinsize(self._ours, (rows, columns))
         self._screen.resize(rows, columns)
+        self._rows = None
 
     def spoil(self) -> None:
         """Set it up as it was, as a shell may while the program is stopped."""
@@ -104,6 +106,7 @@ class Terminal:
                 return
             self.text += data.decode()
             self._emulator.feed(data)
+            self._rows = None
 
     @property
     def screen(self) -> str:
@@ -113,7 +116,10 @@ class Terminal:
     @property
     def rows(self) -> list[str]:
         """What can be seen now, row by row."""
-        return [row.rstrip() for row in self._screen.display]
+        if self._rows is None:
+            # pyte puts them together from their cells, which takes a millisecond.
+            self._rows = [row.rstrip() for row in self._screen.display]
+        return self._rows
 
     @property
     def modes(self) -> list[Any]:
@@ -187,8 +193,9 @@ def watch(seen: Callable[[], object], *terminals: Terminal) -> None:
     """Look at all `terminals` until it is `seen`."""
     deadline = time.monotonic() + WAIT_S
     while not seen():
-        shown = [f"{one.screen}\n--- {one.text[-2000:]!r}" for one in terminals]
-        assert time.monotonic() < deadline, "waited in vain: " + "\n".join(shown)
+        if time.monotonic() > deadline:
+            shown = [f"{one.screen}\n--- {one.text[-2000:]!r}" for one in terminals]
+            raise AssertionError("waited in vain: " + "\n".join(shown))
         select.select([one._ours for one in terminals], [], [], 0.02)
         for one in terminals:
             one.look()

@@ -25,10 +25,20 @@ from av.audio.stream import AudioStream
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _CRC_POLYNOMIAL = 0x8005
 
+PERIOD_S = 3.0
+
 
 @functools.cache
 def signal(sample_rate_hz: int, channels: int, samples: int) -> bytes:
-    """Signed 16-bit PCM: two tones, one of them rising, and a burst of noise each 0.3 s."""
+    """Signed 16-bit PCM: two tones, one of them rising, and a burst of noise each 0.3 s.
+
+    What is longer than `PERIOD_S` begins anew: it takes long to make.
+    """
+    period = round(PERIOD_S * sample_rate_hz)
+    if samples > period:
+        whole, rest = divmod(samples, period)
+        one = signal(sample_rate_hz, channels, period)
+        return one * whole + one[: rest * channels * 2]
     noise = random.Random(sample_rate_hz)
     values = array("h")
     for index in range(samples):
