@@ -22,6 +22,10 @@ from typing import NamedTuple
 ANCHOR_FRAMES = 64
 """1.5 ms at 44.1 kHz: 256 bytes of noise or music occur only once in any recording."""
 
+HASTE = 8
+"""What is equal for less than this part of the hole before it is not seen: to look for each piece
+of a long hole in all that follows takes long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -133,15 +137,16 @@ class _Ear:
 
     def _next_anchor(self, wanted: int, heard: int) -> tuple[int, int] | None:
         last = len(self._wanted) // self._size - ANCHOR_FRAMES
-        for frame in range(wanted, last + 1, ANCHOR_FRAMES):
+        frame = wanted
+        while frame <= last:
             piece = self._wanted[frame * self._size : (frame + ANCHOR_FRAMES) * self._size]
-            if piece == piece[: self._size] * ANCHOR_FRAMES:
-                continue  # silence is everywhere
-            byte = self._heard.find(piece, heard * self._size)
-            while byte % self._size and byte >= 0:
-                byte = self._heard.find(piece, byte + 1)
-            if byte >= 0:
-                return frame, byte // self._size
+            if piece != piece[: self._size] * ANCHOR_FRAMES:  # silence is everywhere
+                byte = self._heard.find(piece, heard * self._size)
+                while byte % self._size and byte >= 0:
+                    byte = self._heard.find(piece, byte + 1)
+                if byte >= 0:
+                    return frame, byte // self._size
+            frame += max(ANCHOR_FRAMES, (frame - wanted) // HASTE)
         return None
 
     def _equal_after(self, wanted: int, heard: int) -> int:

@@ -112,6 +112,8 @@ class Listener:
         self.address = client_address(number)
         self.played: list[Playable] = []
         self.played_at: list[float] = []
+        self.ended = False
+        """Whether the end of the stream was played."""
         self.core = Listen(
             [SERVER],
             nonce=f"{number:016x}",
@@ -133,9 +135,12 @@ class Listener:
     def gaps(self) -> int:
         return sum(isinstance(item, Gap) for item in self.played)
 
-    @property
-    def ended(self) -> bool:
-        return any(isinstance(item, End) for item in self.played)
+    def play(self, now: float) -> None:
+        """Take what is due to be played."""
+        for item in self.core.audio_to_play(now):
+            self.played.append(item)
+            self.played_at.append(now)
+            self.ended = self.ended or isinstance(item, End)
 
     def count(self, kind: type[NewStream | Restart]) -> int:
         """How many items of `kind` were played."""
@@ -260,9 +265,7 @@ class Network:
                 self.send("server", data, address)
         for listener in self.listeners:
             listener.core.on_due(self.now)
-            for item in listener.core.audio_to_play(self.now):
-                listener.played.append(item)
-                listener.played_at.append(self.now)
+            listener.play(self.now)
             for data, _ in listener.core.datagrams_to_send(self.now):
                 self.send("client", data, listener.address)
 

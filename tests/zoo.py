@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import itertools
 import math
 import random
 import shutil
@@ -39,17 +40,25 @@ def signal(sample_rate_hz: int, channels: int, samples: int) -> bytes:
         whole, rest = divmod(samples, period)
         one = signal(sample_rate_hz, channels, period)
         return one * whole + one[: rest * channels * 2]
+    values = array("h", bytes(2 * samples * channels))
+    for channel, voice in zip(range(channels), itertools.cycle(_voices(sample_rate_hz, samples))):
+        values[channel::channels] = voice
+    return values.tobytes()
+
+
+@functools.cache
+def _voices(sample_rate_hz: int, samples: int) -> tuple[array[int], array[int]]:
+    """What is in the channels by turns."""
     noise = random.Random(sample_rate_hz)
-    values = array("h")
+    even, odd = array("h"), array("h")
     for index in range(samples):
         time_s = index / sample_rate_hz
         beat = math.exp(-25 * (time_s % 0.3)) * noise.uniform(-1, 1)
         tone = math.sin(2 * math.pi * 330 * time_s)
         rising = math.sin(2 * math.pi * (200 + 400 * time_s) * time_s)
-        for channel in range(channels):
-            mix = (0.3 if channel % 2 else 0.2) * tone + 0.2 * rising + 0.4 * beat
-            values.append(round(32767 * mix))
-    return values.tobytes()
+        even.append(round(32767 * (0.2 * tone + 0.2 * rising + 0.4 * beat)))
+        odd.append(round(32767 * (0.3 * tone + 0.2 * rising + 0.4 * beat)))
+    return even, odd
 
 
 def encode(
