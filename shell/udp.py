@@ -17,6 +17,8 @@ SOCKET_BUFFER_BYTES = 4 << 20
 """Asked for in both directions; the kernel gives what it allows. Room for a second of 30 Mbit/s
 while the process waits for a core."""
 
+FREE_PORT_ATTEMPTS = 20
+"""The system chooses a port that is free for IPv6; somebody else may have it for IPv4."""
 
 SOL_UDP, UDP_GRO = 17, 104
 """linux/udp.h: hand over datagrams of one size that came in a row as one."""
@@ -40,17 +42,20 @@ def open_server_sockets(host: str | None, port: int) -> list[socket.socket]:
     if host is not None:
         addresses = _look_up(host, port, socket.AI_PASSIVE)[:1]
         return [_bound(*addresses[0])]
-    sockets = []
-    if _has_ipv6():
-        sockets.append(_bound(socket.AF_INET6, ("::", port, 0, 0)))
-        port = sockets[0].getsockname()[1]
-    try:
-        sockets.append(_bound(socket.AF_INET, ("0.0.0.0", port)))  # noqa: S104 - asked for
-    except AddressError:
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets
+    if not _has_ipv6():
+        return [_bound(socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104 - asked for
+    attempts = 1 if port else FREE_PORT_ATTEMPTS
+    while True:
+        attempts -= 1
+        ipv6 = _bound(socket.AF_INET6, ("::", port, 0, 0))
+        try:
+            ipv4 = _bound(socket.AF_INET, ("0.0.0.0", ipv6.getsockname()[1]))  # noqa: S104
+        except AddressError:
+            ipv6.close()
+            if not attempts:
+                raise
+        else:
+            return [ipv6, ipv4]
 
 
 def server_addresses(host: str, port: int) -> list[Address]:

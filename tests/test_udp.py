@@ -11,7 +11,15 @@ from collections.abc import Iterator
 import pytest
 
 from broadcasting.sendmmsg import UDP_SEGMENT
-from shell.udp import SOL_UDP, open_client_sockets, receive_train
+from shell import udp
+from shell.udp import (
+    SOL_UDP,
+    AddressError,
+    open_client_sockets,
+    open_server_sockets,
+    receive_train,
+)
+from wire.address import Address
 
 WAIT_S = 5.0
 
@@ -71,3 +79,28 @@ def test_where_ancillary_data_cannot_be_had_it_is_done_without() -> None:
             return b"x", ("192.0.2.1", 4501)
 
     assert receive_train(Plain()) == ([b"x"], ("192.0.2.1", 4501))  # type: ignore[arg-type]
+
+
+def test_a_port_that_is_free_for_one_family_alone_is_not_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 0))  # noqa: S104 - as the server does
+        taken = other.getsockname()[1]
+        free = iter([taken, taken])
+        bound = udp._bound
+
+        def unlucky(family: socket.AddressFamily, address: Address) -> socket.socket:
+            if family == socket.AF_INET6 and address[1] == 0:
+                address = ("::", next(free, 0), 0, 0)
+            return bound(family, address)
+
+        monkeypatch.setattr(udp, "_bound", unlucky)
+        sockets = open_server_sockets(None, 0)
+        (port,) = {sock.getsockname()[1] for sock in sockets}
+        for sock in sockets:
+            sock.close()
+        assert len(sockets) == 2
+        assert port != taken
+        with pytest.raises(AddressError, match=f"port {taken} is in use"):
+            open_server_sockets(None, taken)
