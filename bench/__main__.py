@@ -3,6 +3,7 @@
     python -m bench                         everything, in less than ten minutes
     python -m bench first-sound pacing      only that
     python -m bench soak                    an hour of coming and going, in a minute and a half
+    python -m bench repair-cost             the programs beside the same without repair, as long
     python -m bench --json result.json      and for scripts
 
 On a machine that does nothing else: the numbers are of the machine and its other work, too.
@@ -30,6 +31,7 @@ from bench import (
     memory,
     pacing,
     peers,
+    repair_cost,
     sealing,
     server_cpu,
     soak,
@@ -53,7 +55,10 @@ FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
 }
 """What takes least time comes first."""
 
-ON_REQUEST: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {"soak": soak.measure}
+ON_REQUEST: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
+    "repair-cost": repair_cost.measure,
+    "soak": soak.measure,
+}
 """Only if it is named: it takes more than a minute."""
 
 

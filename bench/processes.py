@@ -52,8 +52,9 @@ class Program:
         folder: Path,
         environment: dict[str, str],
         within: Sequence[str] = (),
+        by: Sequence[str] = (),
     ) -> None:
-        """`within`: a command that becomes the program, somewhere else."""
+        """`within`: a command that becomes the program elsewhere; `by`: a script that does here."""
         folder.mkdir()
         self._json = folder / "result.json"
         self._log = folder / "program.log"
@@ -63,7 +64,7 @@ class Program:
         files = ["--json", str(self._json), "--log-file", str(self._log)]
         self.started_at = time.monotonic()
         self._process = subprocess.Popen(
-            [*within, sys.executable, script, *arguments, *files],
+            [*within, sys.executable, *by, script, *arguments, *files],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -188,6 +189,7 @@ class Server(Program):
         environment: dict[str, str],
         host: str = HOST,
         within: Sequence[str] = (),
+        by: Sequence[str] = (),
     ) -> None:
         super().__init__(
             "server.py",
@@ -199,6 +201,7 @@ class Server(Program):
             folder=folder,
             environment=environment,
             within=within,
+            by=by,
         )
         try:
             self.port = int(self.wait_for(r"listening on \S+:(\d+) ")[1])
@@ -218,6 +221,7 @@ class Client(Program):
         environment: dict[str, str],
         host: str = HOST,
         within: Sequence[str] = (),
+        by: Sequence[str] = (),
     ) -> None:
         super().__init__(
             "client.py",
@@ -227,4 +231,5 @@ class Client(Program):
             folder=folder,
             environment=environment,
             within=within,
+            by=by,
         )

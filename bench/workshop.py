@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,16 +72,20 @@ class Workshop:
         if run.returncode != 0:
             raise Failed(f"python -c {code!r}: {run.stderr.strip().splitlines()[-1]}")
 
-    def server(self, *arguments: str) -> Server:
-        """server.py, ready for listeners."""
-        return Server(*arguments, folder=self.new_path("server"), environment=self.environment)
+    def server(self, *arguments: str, by: Sequence[str] = ()) -> Server:
+        """server.py, ready for listeners; `by`: a script that becomes it."""
+        folder = self.new_path("server")
+        return Server(*arguments, folder=folder, environment=self.environment, by=by)
 
-    def client(self, port: int, output: str, *more: str) -> Client:
-        """client.py with `output`: speaker, null or wav. Raises Failed without a speaker."""
+    def client(self, port: int, output: str, *more: str, by: Sequence[str] = ()) -> Client:
+        """client.py with `output`: speaker, null or wav; `by`: a script that becomes it.
+
+        Raises Failed without a speaker.
+        """
         environment = self._environment_for(output)
         where = str(self.new_path("song.wav")) if output == "wav" else output
         folder = self.new_path("client")
-        return Client(port, "--output", where, *more, folder=folder, environment=environment)
+        return Client(port, "--output", where, *more, folder=folder, environment=environment, by=by)
 
     def _environment_for(self, output: str) -> dict[str, str]:
         if output != "speaker":

@@ -195,6 +195,8 @@ class Decoder:
             self._position_ticks = _ticks(media_time_us)
 
     def _conceal(self, samples: int, pcm: PcmFormat) -> None:
+        if not samples:
+            return
         self._splicer.conceal(samples, pcm)
         self._count_concealed(samples, pcm)
 

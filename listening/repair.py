@@ -244,9 +244,12 @@ class Repair:
 
     def take_due(self, now: float) -> list[int]:
         """The sequences to ask for now, ascending. They count as asked for."""
-        self._forget_what_is_over(now)
-        while now >= self._overdue_at():
+        if self._missing:
+            self._forget_what_is_over(now)
+        while self._last is not None and now >= self._due_at() and now >= self._overdue_at():
             self._presume_missing()
+        if not self._missing:
+            return []
         if not any(self._ask_alone_at(*item) <= now for item in self._missing.items()):
             return []
         asked = []
@@ -335,8 +338,9 @@ class Repair:
         """The newest original came now: the others follow at the pace of the media."""
         if self._last is not None and media_time_us >= self._live_time_us:
             at, time_us = self._last
-            late_s = now - at - (media_time_us - time_us) / 1e6 / self._speed
-            self._overdue.came_after(late_s - self._interval_s)
+            late_s = now - at - (media_time_us - time_us) / 1e6 / self._speed - self._interval_s
+            if late_s > 0:
+                self._overdue.came_after(late_s)
         self._last = (now, media_time_us)
 
     # When.

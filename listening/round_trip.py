@@ -26,14 +26,9 @@ class RoundTrip:
         self.smoothed_s: float | None = None
         self.least_s = 0.0
         """The shortest; 0 before anything was measured."""
-        self._variation_s = 0.0
-
-    @property
-    def timeout_s(self) -> float:
+        self.timeout_s = UNKNOWN_S
         """An answer that has not come after so long will not come."""
-        if self.smoothed_s is None:
-            return UNKNOWN_S
-        return min(LONGEST_S, self.smoothed_s + max(CLOCK_S, 4 * self._variation_s))
+        self._variation_s = 0.0
 
     def measure(self, sample_s: float) -> None:
         """One question was answered after `sample_s`."""
@@ -42,7 +37,8 @@ class RoundTrip:
         if self.smoothed_s is None:
             self.smoothed_s = self.least_s = sample_s
             self._variation_s = sample_s / 2
-            return
-        self._variation_s += (abs(self.smoothed_s - sample_s) - self._variation_s) / 4
-        self.smoothed_s += (sample_s - self.smoothed_s) / 8
-        self.least_s = min(self.least_s, sample_s)
+        else:
+            self._variation_s += (abs(self.smoothed_s - sample_s) - self._variation_s) / 4
+            self.smoothed_s += (sample_s - self.smoothed_s) / 8
+            self.least_s = min(self.least_s, sample_s)
+        self.timeout_s = min(LONGEST_S, self.smoothed_s + max(CLOCK_S, 4 * self._variation_s))

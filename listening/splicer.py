@@ -32,10 +32,13 @@ class Splicer:
     def __init__(self) -> None:
         self._segments: list[AudioSegment] = []
         self._parts: list[bytes] = []
+        self._fresh: list[bytes] = []
+        """The sound since the last look, of which the end is not yet held back."""
         self._held = b""
         self._near: deque[bytes] = deque(maxlen=_NEAR_PIECES)
         """The latest sound, with what is held back."""
         self._pcm: PcmFormat | None = None
+        self._fade_bytes = 0
         self._hole: int | None = None
         """Samples missing after the sound so far; None: what follows continues it."""
         self._after = b""
@@ -43,9 +46,10 @@ class Splicer:
 
     def sound(self, data: bytes, pcm: PcmFormat) -> None:
         """`data` follows. In a new format it is joined without a fade."""
-        self._set_format(pcm)
+        if pcm is not self._pcm:
+            self._set_format(pcm)
         if self._hole is None:
-            self._append(data)
+            self._fresh.append(data)
         else:
             self._after += data
 
@@ -61,6 +65,7 @@ class Splicer:
         """What follows does not continue what came: there is a hole, if only of no length."""
         if self._after:
             self._fill()
+        self._hold_back()
         self._hole = self._hole or 0
 
     def ring_out(self) -> int:
@@ -81,25 +86,34 @@ class Splicer:
     def join(self) -> None:
         """What is held back is given out as it is, and what follows does not fade in."""
         self._fill()
+        self._hold_back()
         self._parts.append(self._held)
         self._held = b""
         self._near.clear()
 
     def take(self) -> list[AudioSegment]:
         """What came out so far. A hole does when enough of the sound after it is known."""
-        if self._pcm is not None and len(self._after) >= _bytes(LEAST_S, self._pcm):
+        if self._after and self._pcm and len(self._after) >= _bytes(LEAST_S, self._pcm):
             self._fill()
+        self._hold_back()
         self._close_segment()
         segments, self._segments = self._segments, []
         return segments
 
-    def _append(self, data: bytes) -> None:
-        assert self._pcm is not None, "sound has a format"
-        self._near.append(data)
-        data = self._held + data
-        cut = max(0, len(data) - _bytes(FADE_S, self._pcm))
-        self._parts.append(data[:cut])
-        self._held = data[cut:]
+    def _hold_back(self) -> None:
+        """Of the sound since the last look only the end can be that before a hole."""
+        if not self._fresh:
+            return
+        self._near.extend(self._fresh)
+        last = self._fresh.pop()
+        if len(last) < self._fade_bytes:
+            last = b"".join((self._held, *self._fresh, last))
+            self._fresh.clear()
+            self._held = b""
+        cut = max(0, len(last) - self._fade_bytes)
+        self._parts += (self._held, *self._fresh, last[:cut])
+        self._held = last[cut:]
+        self._fresh.clear()
 
     def _set_format(self, pcm: PcmFormat) -> None:
         if pcm == self._pcm:
@@ -109,6 +123,7 @@ class Splicer:
         self._close_segment()
         self._hole = 0 if interrupted else None
         self._pcm = pcm
+        self._fade_bytes = _bytes(FADE_S, pcm)
 
     def _fill(self) -> None:
         """Close the hole, with what is known of the sound on both sides of it."""
@@ -123,7 +138,7 @@ class Splicer:
             self._near.clear()
             self._held = self._after = b""
             if after:
-                self._append(into + after[_bytes(FADE_S, self._pcm) :])
+                self._fresh.append(into + after[self._fade_bytes :])
             else:
                 self._parts.append(into)
         self._hole = None

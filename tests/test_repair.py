@@ -62,11 +62,11 @@ class Buffer:
         return media_time_us / 1e6 + self._buffer_s
 
 
-def steady() -> RoundTrip:
+def steady(rtt_s: float = RTT_S) -> RoundTrip:
     """One that was measured so often that it is known."""
     round_trip = RoundTrip()
     for _ in range(50):
-        round_trip.measure(RTT_S)
+        round_trip.measure(rtt_s)
     return round_trip
 
 
@@ -417,7 +417,7 @@ def test_while_there_is_time_requests_keep_a_distance_and_gaps_share_one() -> No
 
 def test_when_little_time_is_left_nothing_waits_to_share_a_request() -> None:
     ear = hasty()
-    ear.round_trip.least_s = ear.round_trip.smoothed_s = 0.001
+    ear.round_trip = ear.repair._round_trip = steady(0.001)
     assert ENOUGH_REQUESTS * ear.round_trip.timeout_s < LEISURE_S
     ear.buffer._buffer_s = LEISURE_S
     ear.hear(85, 87, 89)
@@ -427,7 +427,7 @@ def test_when_little_time_is_left_nothing_waits_to_share_a_request() -> None:
 
 def test_where_nothing_comes_any_more_nothing_waits_to_share_a_request() -> None:
     ear = hasty()
-    ear.round_trip.least_s = ear.round_trip.smoothed_s = 0.001
+    ear.round_trip = ear.repair._round_trip = steady(0.001)
     ear.buffer._buffer_s = 10.0
     ear.wait(95)
     pauses = [b - a for a, b in itertools.pairwise(ear.times(84)[:5])]
