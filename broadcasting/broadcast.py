@@ -27,8 +27,10 @@ from wire.log import get_logger
 if TYPE_CHECKING:
     from broadcasting.seal import ServerSeal
 
-END_REPEAT_S = 0.25
-"""END goes again to those who have not confirmed it: a few round trips of a long path."""
+END_REPEAT_S = 0.1
+END_REPEAT_MOST_S = 0.4
+"""END goes again to those who have not confirmed it: first so soon that a short play-out delay is
+enough, then after twice as long each time, up to a few round trips of a long path."""
 
 DRAIN_S = 30.0
 """How long after the end a listener may go on playing what it has before the server leaves."""
@@ -117,6 +119,7 @@ class Broadcast:
         self._turns = Turns()
         self._end: End | None = None
         self._end_due = 0.0
+        self._end_pause_s = END_REPEAT_S
         self._drained_at = 0.0
 
     # The source's side.
@@ -368,13 +371,15 @@ class Broadcast:
         self._end = End(last_sequence=last if last >= 0 else None, reason=reason)
         self._reception.closing = True
         self._end_due = now
+        self._end_pause_s = END_REPEAT_S
         self._drained_at = now + DRAIN_S + self.settings.ahead_s
         log.info("the stream ends with message %s: %s", self._end.last_sequence, reason)
 
     def _send_end(self, now: float) -> None:
         assert self._end is not None
         self._reception.tell_the_end(self._end, self._stream.sent_until_us)
-        self._end_due = now + END_REPEAT_S
+        self._end_due = now + self._end_pause_s
+        self._end_pause_s = min(2 * self._end_pause_s, END_REPEAT_MOST_S)
 
 
 def _ms(seconds: float | None) -> float | None:
