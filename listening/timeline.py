@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from listening.display import Row as Fact
 from listening.listen import ListenSnapshot
+from listening.session import State
 from message import milliseconds
 from reporting.page import Report
 from reporting.timeline import Figures, Row
@@ -15,6 +16,8 @@ def figures(now: ListenSnapshot) -> Figures:
     """What a timeline is told."""
     count = now.statistics
     heard = bool(count.expected)
+    # While a lost server is looked for, nothing comes that could be measured.
+    measured = now.state is not State.CONNECTING
     return Figures(
         expected=count.expected,
         repaired=count.retransmitted + count.rebuilt,
@@ -22,8 +25,8 @@ def figures(now: ListenSnapshot) -> Figures:
         late=count.late,
         concealed_s=count.concealed_s,
         underruns=count.underruns,
-        jitter_ms=milliseconds(count.jitter_s),
-        rtt_ms=milliseconds(count.rtt_s),
+        jitter_ms=milliseconds(count.jitter_s) if measured else None,
+        rtt_ms=milliseconds(count.rtt_s) if measured else None,
         buffer_s=now.buffer_s if heard else None,
         position_s=now.position_s if heard else None,
     )

@@ -8,6 +8,10 @@ from hypothesis import strategies as some
 
 from broadcasting.audience_record import MOST_FOLLOWED, MOST_SHOWN, AudienceRecord, report
 from broadcasting.reception import Departed
+from listening.listen import ListenSnapshot
+from listening.session import State
+from listening.statistics import Statistics
+from listening.timeline import figures
 from message import Report as Told
 from reporting.page import Report, page
 from reporting.page import page as make_page
@@ -31,6 +35,14 @@ def test_rows_are_bounded_and_their_counts_add_up(most: int, losses: list[int]) 
         assert (rows[0].begin_s, rows[-1].end_s) == (0.0, float(len(losses)))
         assert max(row.figures.jitter_ms or 0 for row in rows) == max(losses)
         assert min(row.figures.buffer_s or 0 for row in rows) == min(1.0 - max(losses), 1.0)
+
+
+@pytest.mark.parametrize(("state", "known"), [(State.LISTENING, True), (State.CONNECTING, False)])
+def test_nothing_is_measured_while_a_lost_server_is_looked_for(state: State, known: bool) -> None:
+    count = Statistics(expected=9, concealed_s=0.5, jitter_s=0.004, rtt_s=0.02)
+    now = figures(ListenSnapshot(state, "", None, 3.0, None, 0.0, None, count))
+    assert (now.jitter_ms, now.rtt_ms) == ((4.0, 20.0) if known else (None, None))
+    assert (now.concealed_s, now.buffer_s) == (0.5, 0.0)
 
 
 def test_a_week_takes_no_more_than_an_hour() -> None:
