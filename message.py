@@ -386,6 +386,8 @@ class Status(Control):
     track: int
     title: Text
     artist: Text | None
+    duration_s: float | None = None
+    """Of the whole programme, if that is another than ACCEPT said; so in TRACK."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -411,6 +413,7 @@ class Track(Control):
     TYPE: ClassVar = Type.TRACK
     title: Text
     artist: Text | None = None
+    duration_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -103,6 +103,7 @@ class Broadcast:
             fec=settings.fec,
             seal=seal,
             live=settings.live,
+            duration_s=settings.duration_s,
         )
         self._control = ParityControl() if settings.fec and settings.fec.auto else None
         self._reception = Reception(
@@ -273,7 +274,7 @@ class Broadcast:
             title=self.title,
             track=track.number if track else 0,
             position_s=self._heard_s(now),
-            duration_s=self.settings.duration_s,
+            duration_s=self._stream.duration_s,
             started=self._stream.started,
             closing=self._end is not None,
             listeners=len(self._registry),
@@ -307,7 +308,7 @@ class Broadcast:
             artist=cut_text(track.artist) if track and track.artist else None,
             bit_rate_bps=track.bit_rate_bps if track else None,
             position_s=self._stream.position_s(now),
-            duration_s=self.settings.duration_s,
+            duration_s=self._stream.duration_s,
             started=self._stream.started,
             closing=self._end is not None,
             listeners=len(self._registry),

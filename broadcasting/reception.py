@@ -350,6 +350,7 @@ class Reception:
             listeners=len(self.registry),
             report_s=report_s,
             track=self._stream.track,
+            duration_s=self._stream.new_duration_s,
         )
         since_us = self._stream.track_time_us
         self._outbox.send_data(Type.STATUS, status, address, listener.name, since_us)
@@ -485,7 +486,7 @@ class Reception:
             speed=self._settings.speed,
             title=cut_text(track.title) if track else "",
             artist=cut_text(track.artist) if track and track.artist else None,
-            duration_s=self._settings.duration_s,
+            duration_s=self._stream.duration_s,
             frame_rate_hz=track.frame_rate_hz if track else 0,
             channels=track.channels if track else 0,
             bit_rate_bps=track.bit_rate_bps if track else None,

@@ -17,7 +17,7 @@ class StatusWriter:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._of: tuple[int, float, Track | None] | None = None
+        self._of: tuple[int, float, Track | None, float | None] | None = None
 
     def write(
         self,
@@ -28,15 +28,16 @@ class StatusWriter:
         listeners: int,
         report_s: float,
         track: Track | None,
+        duration_s: float | None,
     ) -> bytes:
         """The data of a STATUS; `clock_us` is the listener's own."""
-        of = (listeners, report_s, track)
+        of = (listeners, report_s, track, duration_s)
         if of != self._of:
             self._rest, self._of = _rest(*of), of
         return _NUMBERS % (clock_us, server_clock_us, position_s) + self._rest
 
 
-def _rest(listeners: int, report_s: float, track: Track | None) -> bytes:
+def _rest(listeners: int, report_s: float, track: Track | None, duration_s: float | None) -> bytes:
     whole = Status(
         clock_us=0,
         server_clock_us=0,
@@ -46,6 +47,7 @@ def _rest(listeners: int, report_s: float, track: Track | None) -> bytes:
         track=track.number if track else 0,
         title=cut_text(track.title) if track else "",
         artist=cut_text(track.artist) if track and track.artist else None,
+        duration_s=duration_s,
     )
     numbers = b'{"clock_us":0,"server_clock_us":0,"position_s":0.0'
     data = whole.to_message().data

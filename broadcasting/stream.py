@@ -59,10 +59,11 @@ class Stream:
         fec: Fec | None = None,
         seal: ServerSeal | None = None,
         live: bool = False,
+        duration_s: float | None = None,
     ) -> None:
         """`burst_s` is how far ahead of real time, with parity or without.
 
-        `live`: the source may be slower than real time.
+        `live`: the source may be slower than real time. `duration_s`: of all that it has.
         """
         self.id = stream_id
         self.overhead_bytes = HEADER_BYTES + (TAG_BYTES if seal else 0)
@@ -93,6 +94,9 @@ class Stream:
         self._shift_us: int | None = 0
         self._unwanted: int | None = None
         """The number of the track that was skipped."""
+        self._duration_s = duration_s
+        self._left_out_us = 0
+        """Of tracks that were skipped."""
         self.live = live
         self.stalls = 0
         self.silence_us = 0
@@ -123,6 +127,18 @@ class Stream:
     def ended(self) -> bool:
         """Nothing is left to send, and nothing will come."""
         return self._source_ended and not self._ahead and not self._parity_is_due
+
+    @property
+    def duration_s(self) -> float | None:
+        """Of the whole stream, from its first track to its last, as far as that is known."""
+        if self._duration_s is None:
+            return None
+        return self._duration_s - self._left_out_us / 1e6
+
+    @property
+    def new_duration_s(self) -> float | None:
+        """The same, if it is another than at the start."""
+        return self.duration_s if self._left_out_us else None
 
     @property
     def parities(self) -> int:
@@ -218,7 +234,9 @@ class Stream:
         """
         if self.track is None:
             return None
+        again = self._unwanted == self.track.number
         self._unwanted = self.track.number
+        track, begins_us = self.track, self.track_time_us
         if self._sent_track is None:
             self.track = None
         block = self._block_messages
@@ -232,6 +250,8 @@ class Stream:
         self._added = kept[-1][0].sequence + 1 if kept else self.next_sequence
         self._end_us = kept[-1][0].end_time_us if kept else self.sent_until_us
         self._shift_us = None
+        if not again and track.duration_s is not None:
+            self._left_out_us += max(0, round(track.duration_s * 1e6) - self._end_us + begins_us)
         if self._parity is not None:
             self._parity.forget(kept_until)
         wanted = [segment for segment in rest if segment.track.number != self._unwanted]
@@ -356,7 +376,9 @@ class Stream:
         self.track_time_us = first.media_time_us
         log.info("AUDIO %d begins track %d: %s", first.sequence, track.number, track.title)
         content = TrackMessage(
-            title=cut_text(track.title), artist=cut_text(track.artist) if track.artist else None
+            title=cut_text(track.title),
+            artist=cut_text(track.artist) if track.artist else None,
+            duration_s=self.new_duration_s,
         )
         message = content.to_message(
             first.sequence,

@@ -147,6 +147,7 @@ class Listen:
         self._stream: int | None = None
         self._early: list[Message] = []
         self._titles = Titles()
+        self._duration_s: float | None = None
         self._tracks: list[Title] = []
         self._ready: list[Playable] = []
         self._stopped = False
@@ -270,7 +271,7 @@ class Listen:
             title=heard.title if heard else "",
             artist=heard.artist if heard else None,
             position_s=position_us / 1e6,
-            duration_s=accept.duration_s if accept else None,
+            duration_s=self._duration_s,
             buffer_s=self._buffer.buffered_s(now) if self._buffer else 0.0,
             listeners=status.listeners if status else None,
             statistics=self.statistics.copy(),
@@ -298,6 +299,9 @@ class Listen:
         log.info("received %s %d, %d bytes", TYPE_NAMES[message.type], message.sequence, size)
         if isinstance(content, Accept):
             self._accepted(content, message.stream, now)
+            self._duration_s = content.duration_s
+        elif isinstance(content, Status | Track):
+            self._duration_s = content.duration_s or self._duration_s
         if isinstance(content, Accept | Status | Track) and content.title:
             self._titles.learn(Title(message.media_time_us, content.title, content.artist))
         elif isinstance(content, EndMessage) and self._buffer is not None:

@@ -27,7 +27,9 @@ def made(*, live: bool = False, fec: Fec | None = None) -> Stream:
 
 
 def of_track(number: int, count: int) -> Iterator[Segment]:
-    track = dataclasses.replace(TRACK, number=number, title=f"Title {number}")
+    track = dataclasses.replace(
+        TRACK, number=number, title=f"Title {number}", duration_s=count * SEGMENT_S
+    )
     begin_us = (number - 1) * round(count * SEGMENT_S * 1e6)
     for one in segments(count):
         yield dataclasses.replace(one, media_time_us=begin_us + one.media_time_us, track=track)
@@ -150,6 +152,41 @@ def test_the_next_track_follows_at_once_and_without_a_hole(fec: Fec | None) -> N
     assert played == [1] * of_first + [2] * 50
     assert [one.data for one in messages[of_first:]] == [one.data for one in second]
     assert stream.ended
+
+
+@pytest.mark.parametrize("skips", [1, 3])
+@pytest.mark.parametrize("fec", [None, FEC])
+def test_what_was_skipped_is_no_longer_part_of_the_duration(fec: Fec | None, skips: int) -> None:
+    """However often, and at whatever point, the same track is skipped: it is left out once."""
+    stream = Stream(7, burst_s=1.0, interval_s=None, speed=1.0, fec=fec, duration_s=120 * SEGMENT_S)
+    first, second, third = (list(of_track(number, 40)) for number in (1, 2, 3))
+    for segment in (*first, *second):
+        stream.add_segment(segment)
+    assert (stream.duration_s, stream.new_duration_s) == (120 * SEGMENT_S, None)
+    stream.start(START)
+    sent = run(stream, START + 0.5)
+    for _ in range(skips):
+        stream.skip()
+    assert stream.duration_s == stream.new_duration_s
+    told = stream.duration_s
+    for segment in third:
+        stream.add_segment(segment)
+    stream.end_of_source()
+    sent += run(stream, START + 100, START + 0.5)
+    assert 80 < len(audio(sent)) < 120
+    assert told == pytest.approx(stream.sent_until_us / 1e6, abs=1e-4)
+    tracks = [Message.unpack(one.datagram) for one in sent if one.is_track]
+    assert [Track.from_message(one).duration_s for one in tracks] == [told, told]
+
+
+def test_a_track_that_is_skipped_before_the_start_is_left_out_whole() -> None:
+    stream = Stream(7, burst_s=1.0, interval_s=None, speed=1.0, duration_s=60 * SEGMENT_S)
+    for segment in (*of_track(1, 20), *of_track(2, 20), *of_track(3, 20)):
+        stream.add_segment(segment)
+    stream.skip()
+    assert stream.duration_s == pytest.approx(40 * SEGMENT_S, abs=1e-4)
+    stream.skip()
+    assert stream.duration_s == pytest.approx(20 * SEGMENT_S, abs=1e-4)
 
 
 def test_what_was_read_of_the_next_track_is_kept() -> None:

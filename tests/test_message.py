@@ -112,10 +112,11 @@ STATUS_FIELDS: dict[str, object] = {
     "track": 5,
     "title": "Title",
     "artist": "Artist",
+    "duration_s": 6.25,
 }
 STATUS_DATA = (
     b'{"clock_us":1,"server_clock_us":2,"position_s":4.5,"listeners":3,"report_s":3.5,"track":5,'
-    b'"title":"Title","artist":"Artist"}'
+    b'"title":"Title","artist":"Artist","duration_s":6.25}'
 )
 
 
@@ -169,6 +170,7 @@ DEFAULTS: dict[type[Control], dict[str, object]] = {
     Connect: {"cookie": "", "session": ""},
     Accept: {"interval_s": 0.0, "block": 0, "parity": 0},
     Reject: {"echo": ""},
+    Status: {"duration_s": None},
     Report: {
         "ended": False,
         **dict.fromkeys(("jitter_ms", "rtt_ms", "buffer_s")),

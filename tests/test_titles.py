@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from broadcasting.settings import Settings
 from listening.listen import Ready
 from listening.titles import MOST_HEARD, MOST_TITLES, Title, Titles
 from message import Type
 from tests.network import TRACK, Network, balanced, segments
 from wire.address import Address
+
+DURATION_S = 40 * 3 * 1152 / 44_100
+"""Of each track here."""
 
 
 def test_a_title_holds_from_its_time_on_whatever_the_order_in_which_it_comes() -> None:
@@ -63,6 +68,30 @@ def test_the_title_changes_with_the_segment_that_sounds_even_if_it_was_lost_on_t
         assert heard[1].media_time_us == programme[40].media_time_us
         assert balanced(listener)
         assert sum(isinstance(item, Ready) for item in listener.played) == 80
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_listener_knows_how_long_the_programme_is_after_a_skip(lost: bool) -> None:
+    tracks = [dataclasses.replace(TRACK, number=n, duration_s=DURATION_S) for n in (1, 2)]
+    programme = [
+        dataclasses.replace(one, track=tracks[index >= 40])
+        for index, one in enumerate(segments(80))
+    ]
+    network = _Network(Settings(duration_s=2 * DURATION_S), iter(programme))
+    network.drops_tracks = lost
+    listener = network.join()
+    network.run(1)
+    assert listener.core.snapshot(network.now).duration_s == 2 * DURATION_S
+    assert network.server is not None
+    network.server.skip()
+    late = network.join()
+    network.run(4)
+    (left_in, other) = (one.core.snapshot(network.now).duration_s for one in (listener, late))
+    network.run(20)
+    assert left_in is not None
+    assert left_in == other == pytest.approx(network.server.snapshot(network.now).duration_s)
+    assert left_in == pytest.approx(listener.core.snapshot(network.now).position_s, abs=0.001)
+    assert DURATION_S < left_in < 2 * DURATION_S
 
 
 class _Network(Network):
