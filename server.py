@@ -26,21 +26,16 @@ from broadcasting.arguments import parse
 from broadcasting.broadcast import Broadcast
 from broadcasting.display import listener_text, summary
 from broadcasting.fanout import IP_AND_UDP_BYTES, Fanout
-from broadcasting.live_source import LiveSource, live_source
 from broadcasting.live_view import LiveView, listing_lines
-from broadcasting.playlist import find, is_address
+from broadcasting.playlist import find
+from broadcasting.probing import LookedAt, look_at
 from broadcasting.programme import Programme
 from broadcasting.reader import Direct, NotYet, Reader
 from broadcasting.reception import Departed
 from broadcasting.registry import LISTENER_BYTES, SEALED_LISTENER_BYTES, Change
 from broadcasting.report import as_json
 from broadcasting.settings import Settings
-from broadcasting.source import (
-    MAX_SEGMENT_S,
-    SourceError,
-    probe,
-    read_segments,
-)
+from broadcasting.source import MAX_SEGMENT_S, SourceError, read_segments
 from broadcasting.turns import Turn
 from message import HEADER_BYTES, SALT_BYTES, TAG_BYTES
 from shell.announcer import Announcer, usual_name
@@ -70,10 +65,6 @@ FAILED = 1
 
 PATIENCE_S = 0.02
 """How long a full socket buffer is waited for: far less than the time between two segments."""
-
-LOOK_AT_S = 2.0
-"""So long all that was named is opened before the start; of the rest only names are looked at, as a
-thousand files take ten seconds. What cannot be played is skipped when its turn comes, too."""
 
 READ_AHEAD_S = 0.003
 """Nothing is read from the files this shortly before a deadline: a frame takes 0.1 ms, the rest
@@ -386,11 +377,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (too_many := _too_many(options.max_clients, listener_bytes)) is not None:
         return _failed(too_many, WRONG_USAGE)
     found = find(options.files)
-    inputs, durations, faults = _probe(found.names)
-    faults = [*found.faults, *faults]
+    looked = look_at(found.names)
+    faults = [*found.faults, *looked.faults]
     for fault in faults:
         complain("server.py", str(fault))
-    if not inputs:
+    if not looked.inputs:
         return WRONG_USAGE
     try:
         seal = _seal(options.key_file)
@@ -414,7 +405,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, inputs, durations, faults, sockets, seal, record, status_socket)
+        return _serve(options, looked, faults, sockets, seal, record, status_socket)
     finally:
         for sock in (*sockets, *filter(None, [status_socket])):
             sock.close()
@@ -472,88 +463,22 @@ def _too_many(listeners: int, listener_bytes: int) -> str | None:
     )
 
 
-def _probe(
-    names: Sequence[str],
-) -> tuple[list[str | LiveSource], list[float | None], list[SourceError]]:
-    """What of `names` can be played, as far as is looked at, how long it is, and what cannot."""
-    until = time.monotonic() + LOOK_AT_S
-    inputs: list[str | LiveSource] = []
-    durations: list[float | None] = []
-    faults: list[SourceError] = []
-    seen: dict[str, tuple[str | LiveSource, float | None] | None] = {}
-    for name in names:
-        if name not in seen:
-            seen[name] = None
-            try:
-                one = live_source(name) if is_address(name) else name
-                looked_at = is_address(name) or time.monotonic() < until or not Path(name).exists()
-                seen[name] = one, probe(one).duration_s if looked_at else None
-            except SourceError as error:
-                faults.append(error)
-            except OSError as error:
-                called = "standard input" if name == "-" else name
-                faults.append(SourceError(called, error.strerror or "cannot be used"))
-        if (playable := seen[name]) is not None:
-            inputs.append(playable[0])
-            durations.append(playable[1])
-    return inputs, durations, faults
-
-
 def _serve(
     options: argparse.Namespace,
-    inputs: Sequence[str | LiveSource],
-    durations: Sequence[float | None],
+    looked: LookedAt,
     faults: Sequence[SourceError],
     sockets: Sequence[socket.socket],
     seal: ServerSeal | None,
     record: ServerRecord | None,
     status_socket: socket.socket | None,
 ) -> int:
-    known = [s for s in durations if s is not None]
-    programme = Programme(inputs, random.SystemRandom() if options.shuffle else None)
-    broadcast = Broadcast(
-        Settings(
-            max_clients=options.max_clients,
-            max_clients_per_address=options.max_clients_per_address,
-            wait_for=options.wait_for,
-            burst_s=options.burst,
-            interval_s=options.interval,
-            timeout_s=options.timeout,
-            speed=options.speed,
-            burst_rate_bytes_per_s=options.burst_rate,
-            duration_s=None if options.loop or len(known) < len(durations) else sum(known),
-            fec=options.fec,
-            live=programme.is_live,
-        ),
-        stream_id=secrets.randbits(32),
-        secret=secrets.token_bytes(32),
-        # 96 bits that nobody can guess, and short: every request for repair carries it.
-        token=lambda: secrets.token_urlsafe(12),
-        seal=seal,
-    )
-
-    def skipped(fault: SourceError) -> None:
-        if programme.broke(fault):
-            log.warning("%s: will be opened again", fault)
-            return
-        broadcast.statistics.skipped_files += 1
-        log.error("skipped: %s", fault)
-
+    programme = Programme(looked.inputs, random.SystemRandom() if options.shuffle else None)
+    duration_s = None if options.loop else looked.duration_s
+    broadcast = _broadcast(options, duration_s, seal, live=programme.is_live)
+    source = _source(options, programme, broadcast, is_sealed=seal is not None)
     for fault in faults:
         broadcast.statistics.skipped_files += 1
         log.error("skipped: %s", fault)
-    around_bytes = IP_AND_UDP_BYTES + HEADER_BYTES
-    around_bytes += (OVERHEAD_BYTES if options.fec else 0) + (TAG_BYTES if seal else 0)
-    segments = read_segments(
-        programme,
-        options.mtu - around_bytes,
-        loop=options.loop,
-        on_skipped=skipped,
-        # A message of a live source is on its way only when all of it has been heard.
-        max_segment_s=MESSAGE_S if options.fec or programme.is_live else MAX_SEGMENT_S,
-        is_unwanted=programme.is_unwanted,
-    )
-    source = Reader(segments, programme.end) if programme.is_live else Direct(segments)
     server = Server(broadcast, programme, source, sockets, Fanout(sockets, options.mtu))
     stream = human_stream(options.json)
     with Signals(hang_up=True) as signals:
@@ -580,6 +505,57 @@ def _serve(
             server.run(live, LiveView(_place(options.host, sockets)), signals, prompt, record)
         status = _tell_the_end(options, server)
         return status if record is None else max(status, _write_record(server, record))
+
+
+def _broadcast(
+    options: argparse.Namespace, duration_s: float | None, seal: ServerSeal | None, *, live: bool
+) -> Broadcast:
+    return Broadcast(
+        Settings(
+            max_clients=options.max_clients,
+            max_clients_per_address=options.max_clients_per_address,
+            wait_for=options.wait_for,
+            burst_s=options.burst,
+            interval_s=options.interval,
+            timeout_s=options.timeout,
+            speed=options.speed,
+            burst_rate_bytes_per_s=options.burst_rate,
+            duration_s=duration_s,
+            fec=options.fec,
+            live=live,
+        ),
+        stream_id=secrets.randbits(32),
+        secret=secrets.token_bytes(32),
+        # 96 bits that nobody can guess, and short: every request for repair carries it.
+        token=lambda: secrets.token_urlsafe(12),
+        seal=seal,
+    )
+
+
+def _source(
+    options: argparse.Namespace, programme: Programme, broadcast: Broadcast, *, is_sealed: bool
+) -> Direct | Reader:
+    """Where the segments of `programme` come from; `broadcast` counts what is skipped."""
+
+    def skipped(fault: SourceError) -> None:
+        if programme.broke(fault):
+            log.warning("%s: will be opened again", fault)
+            return
+        broadcast.statistics.skipped_files += 1
+        log.error("skipped: %s", fault)
+
+    around_bytes = IP_AND_UDP_BYTES + HEADER_BYTES
+    around_bytes += (OVERHEAD_BYTES if options.fec else 0) + (TAG_BYTES if is_sealed else 0)
+    segments = read_segments(
+        programme,
+        options.mtu - around_bytes,
+        loop=options.loop,
+        on_skipped=skipped,
+        # A message of a live source is on its way only when all of it has been heard.
+        max_segment_s=MESSAGE_S if options.fec or programme.is_live else MAX_SEGMENT_S,
+        is_unwanted=programme.is_unwanted,
+    )
+    return Reader(segments, programme.end) if programme.is_live else Direct(segments)
 
 
 def _announcer(
