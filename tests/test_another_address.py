@@ -30,6 +30,7 @@ from message import (
     Request,
     Type,
 )
+from tests.luck import seeds
 from tests.network import Link, Listener, Network, balanced, client_address, random_loss, segments
 from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
 from tests.test_broadcast import HERE, THERE, Server, datagram, goodbye, only, report
@@ -244,7 +245,7 @@ def test_a_change_is_repaired_before_it_is_heard(
     assert [one.how for one in network.server.departed] == ["goodbye"]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8))
 @KEYS
 def test_over_a_network_that_loses_it_goes_on_within_three_seconds(
     key: Key | None, seed: int

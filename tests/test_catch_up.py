@@ -65,7 +65,7 @@ def test_first_come_first_served_and_who_left_is_not_sent_the_rest() -> None:
 def test_a_crowd_that_joins_in_one_second_loses_nothing_and_delays_nobody() -> None:
     rate = 1_000_000.0
     settings = Settings(max_clients=1001, max_clients_per_address=1001, burst_rate_bytes_per_s=rate)
-    network = Network(settings, segments(400))
+    network = Network(settings, segments(160))
     first = network.join()
     network.run(3)
     crowd = [network.join() for _ in range(200)]

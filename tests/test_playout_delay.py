@@ -38,6 +38,7 @@ from listening.round_trip import RoundTrip
 from listening.statistics import Statistics
 from listening.stretch import MOST_STRETCH, Debt
 from message import Message, Type
+from tests.luck import seeds
 from tests.network import Link, Listener, Network, balanced, random_loss, segments
 from wire.link_conditions import LinkConditions
 
@@ -356,7 +357,7 @@ def test_jitter_makes_it_grow_before_a_handful_is_late_and_its_end_makes_it_shri
     assert is_in_order(listener)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_under_steady_jitter_it_stands_still(seed: int) -> None:
     link = LinkConditions(delay_s=0.1, jitter_s=0.08, seed=seed)
     network, listener = listening(link, 8000)
