@@ -33,6 +33,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.processes import HOST, PATIENCE_S, ROOT, Failed
+from listening.session import REPORT_EARLY_S, TOGETHER_S
 from message import (
     CONNECT_BYTES,
     Accept,
@@ -276,6 +277,7 @@ class _Listeners:
         self._status_due = 0.0
         self._next_reporter = 0
         self._reports_due = 0.0
+        self._second = 0.0
         self._looked_at = time.monotonic()
         self._datagrams = 0
         self._stream = 0
@@ -381,12 +383,20 @@ class _Listeners:
         self._socket.send(listener, connect.to_message().pack(CONNECT_BYTES), self._port)
 
     def _report(self, now: float) -> None:
-        """As many REPORTs as are due, when audio has come, as client.py does."""
-        pause_s = self._report_s * (REPORT_SHARE if self._report_s > REPORT_S else 1.0)
+        """As many REPORTs as are due, when audio has come, as client.py does.
+
+        Together, where they are seldom: the server's clock is ours.
+        """
+        pause_s = self._report_s
+        if pause_s > REPORT_S:
+            pause_s = min(pause_s, REPORT_SHARE * pause_s + TOGETHER_S / 2)
         self._reports_due += (now - self._looked_at) * self._count / pause_s
         self._looked_at = now
         datagrams, self._datagrams = self._datagrams, self._socket.state.datagrams
         if datagrams == self._datagrams:
+            return
+        second, self._second = self._second, (now + REPORT_EARLY_S) // TOGETHER_S
+        if self._report_s > REPORT_S and second == self._second:
             return
         while self._reports_due >= 1:
             self._reports_due -= 1

@@ -64,9 +64,11 @@ REPORT_S = 1.0
 REPORT_SPACING_S = 0.2
 MOST_REPORT_S = 120.0
 """From one REPORT of a listener to its next: a second, or longer, so that those of all listeners
-come so far apart, but never longer than this. One costs 0.2 ms with its answer, as much as the
-audio of five listeners in a second: more often than five times a second it is worth that only where
---timeout asks for it. Bandwidth would allow far more (the 5 % of RFC 3550, section 6.2)."""
+come so far apart on the average, but never longer than this. One that comes by itself costs 0.2 ms
+with its answer, as much as the audio of five listeners in a second; of twenty that come together
+(`listening.session.TOGETHER_S`) each costs 0.03. More often than five times a second they are worth
+that only where --timeout asks for it. Bandwidth would allow far more (the 5 % of RFC 3550, section
+6.2)."""
 
 PUNCTUAL_LISTENERS = 128
 """Up to so many report often enough for --timeout; of more a silent one is noticed later."""

@@ -42,6 +42,7 @@ from message import (
     Report,
     Request,
     Status,
+    Track,
     Type,
 )
 from wire.address import Address
@@ -694,6 +695,55 @@ def test_reports_go_as_seldom_as_the_server_asks_and_not_all_at_one_time() -> No
     pauses = [b - a for a, b in itertools.pairwise(client.times(Report)[1:])]
     assert all(10.0 <= pause <= 20.0 for pause in pauses)
     assert max(pauses) - min(pauses) > 1.0
+
+
+RTT_S, AUDIO_EVERY_S = 0.05, 0.078
+
+
+def arrivals_s(seed: int, report_s: float, *, hears_audio: bool) -> list[float]:
+    """When REPORTs of a listener come to a server that wants them so seldom, by its clock."""
+    client = Client(seed=seed)
+    ahead_s = 123.4 * seed
+    client.wait(0)
+    client.take(accept())
+    for _ in range(round(12 * report_s / AUDIO_EVERY_S)):
+        reports = len(client.times(Report))
+        client.wait(AUDIO_EVERY_S)
+        if hears_audio:
+            client.session.heard(client.now)
+            client.wait(0)
+        else:
+            client.take(Track(title="so that it does not connect again"))
+        if len(client.times(Report)) > reports:
+            sent_at = client.began + client.times(Report)[-1]
+            client.wait(max(0.0, sent_at + RTT_S - client.now))
+            clock_us = round((sent_at + RTT_S / 2 + ahead_s) * 1e6)
+            answer = dataclasses.replace(
+                status(client, client.now - sent_at), report_s=report_s, server_clock_us=clock_us
+            )
+            client.take(answer)
+    return [client.began + one + RTT_S / 2 + ahead_s for one in client.times(Report)]
+
+
+@pytest.mark.parametrize("hears_audio", [False, True])
+@pytest.mark.parametrize("report_s", [2.0, 3.4, 20.0])
+def test_where_listeners_are_many_their_reports_come_at_whole_seconds_of_the_server(
+    report_s: float, hears_audio: bool
+) -> None:
+    early_s = REPORT_EARLY_S if hears_audio else 0.0
+    for seed in range(5):
+        arrived = arrivals_s(seed, report_s, hears_audio=hears_audio)[2:]
+        assert all((at + early_s + 1e-4) % 1.0 <= early_s + 2e-4 for at in arrived), arrived
+        pauses = [b - a for a, b in itertools.pairwise(arrived)]
+        assert len(pauses) > 9
+        assert all(report_s / 2 - 0.11 <= pause <= report_s + 0.11 for pause in pauses), pauses
+
+
+def test_where_no_whole_second_is_in_time_a_report_goes_by_itself() -> None:
+    for report_s, seed in itertools.product((1.1, 1.5), range(10)):
+        arrived = arrivals_s(seed, report_s, hears_audio=True)
+        pauses = [b - a for a, b in itertools.pairwise(arrived)]
+        assert all(report_s / 2 - 0.11 <= pause <= report_s + 0.11 for pause in pauses), pauses
 
 
 def test_a_report_that_is_almost_due_goes_with_the_audio_that_comes() -> None:
