@@ -198,14 +198,15 @@ class Fanout:
         A socket whose buffer is full is waited for until `give_up_at` (monotonic).
         """
         slots = {
-            length: range(len(line) * part // parts, len(line) * (part + 1) // parts)
+            length: range(count * part // parts, count * (part + 1) // parts)
             for length, line in self._lines.items()
+            if (count := len(line))
         }
         missed: list[Address] = []
         for train in trains(datagrams):
             self._may_fragment(train.segment_bytes + IP_AND_UDP_BYTES > self._mtu_bytes)
-            for length, line in self._lines.items():
-                missed += line.send(train, slots[length], give_up_at)
+            for length, of_line in slots.items():
+                missed += self._lines[length].send(train, of_line, give_up_at)
         return Outcome(sum(map(len, slots.values())), missed)
 
     def _may_fragment(self, wanted: bool) -> None:

@@ -18,7 +18,7 @@ from message import Report
 from wire.address import Address
 
 ROUND_EVERY_S = 2.0
-LISTENERS_A_SECOND = 100
+LISTENERS_A_SECOND = 50
 """From one round to the next: so long, or so many listeners for each second of it. Where there are
 more each REPORTs seldom, and a round over a thousand takes 3 ms of a processor that has slept."""
 
