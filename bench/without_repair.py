@@ -27,7 +27,7 @@ from listening.splicer import audio_segment  # noqa: E402
 if TYPE_CHECKING:
     from pydub import AudioSegment
 
-    from listening.outputs import PcmFormat
+    from listening.pcm import PcmFormat
 
 
 class NoRepair:

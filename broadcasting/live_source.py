@@ -66,18 +66,6 @@ class LiveSource(Protocol):
         """What the source calls what it sends there; None if it does not say."""
 
 
-def live_source(name: str) -> LiveSource:
-    """The source that the address `name` means; raises OSError if it cannot be."""
-    if name == "-":
-        return StandardInput()
-    scheme, _, rest = name.partition(":")
-    if scheme.lower() in _RECORDERS:
-        return CaptureDevice(name, _RECORDERS[scheme.lower()], rest)
-    from broadcasting.web_source import WebSource
-
-    return WebSource(name)
-
-
 def open_stream(file: object, **how: Any) -> InputContainer:
     """What FFmpeg finds in an object with `read`."""
     options = {**_OPTIONS, **how.pop("options", {})}
@@ -205,7 +193,7 @@ class _Recorder:
 
 # FFmpeg in PyAV's wheel has no PulseAudio, and an ALSA that finds neither the machine's settings
 # nor its plug-ins, so that it knows no `default`: the sound system's own programs do.
-_RECORDERS = {
+RECORDERS = {
     "pulse": _Recorder(_parec, "pulseaudio-utils"),
     "alsa": _Recorder(_arecord, "alsa-utils"),
 }

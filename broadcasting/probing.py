@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from broadcasting.live_source import LiveSource, live_source
+from broadcasting.live_source import RECORDERS, CaptureDevice, LiveSource, StandardInput
 from broadcasting.playlist import is_address
 from broadcasting.source import SourceError, probe
 
@@ -39,7 +39,7 @@ def look_at(names: Sequence[str]) -> LookedAt:
         if name not in seen:
             seen[name] = None
             try:
-                one = live_source(name) if is_address(name) else name
+                one = source_at(name) if is_address(name) else name
                 looked_at = is_address(name) or time.monotonic() < until or not Path(name).exists()
                 seen[name] = one, probe(one).duration_s if looked_at else None
             except SourceError as error:
@@ -52,3 +52,16 @@ def look_at(names: Sequence[str]) -> LookedAt:
             durations.append(playable[1])
     known = [duration_s for duration_s in durations if duration_s is not None]
     return LookedAt(inputs, sum(known) if len(known) == len(durations) else None, faults)
+
+
+def source_at(address: str) -> LiveSource:
+    """The source that `address` means; raises OSError if it cannot be."""
+    if address == "-":
+        return StandardInput()
+    scheme, _, rest = address.partition(":")
+    if scheme.lower() in RECORDERS:
+        return CaptureDevice(address, RECORDERS[scheme.lower()], rest)
+    # Who plays files need not wait for the import.
+    from broadcasting.web_source import WebSource
+
+    return WebSource(address)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from listening.outputs import SAMPLE_BYTES, PcmFormat
+from listening.pcm import SAMPLE_BYTES, PcmFormat
 
 FADE_S = 0.005
 """Long enough not to click, short beside the shortest frame (24 ms at 48 kHz)."""

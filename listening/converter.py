@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from listening.outputs import PcmFormat
+from listening.pcm import PcmFormat
 from listening.splicer import audio_segment
 
 if TYPE_CHECKING:

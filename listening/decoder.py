@@ -22,7 +22,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, cast
 
-from listening.outputs import PcmFormat
+from listening.pcm import PcmFormat
 from listening.splicer import RING_S, Splicer
 from wire.mpeg_audio import TICKS_PER_S, Frame, MpegAudioError, split_frames
 

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from listening.outputs import SAMPLE_BYTES, Output, PcmFormat
+from listening.outputs import Output
+from listening.pcm import SAMPLE_BYTES, PcmFormat
 from listening.splicer import audio_segment
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from listening.listen import (
     Restart,
     audio_duration_us,
 )
-from listening.outputs import Output, OutputError, PcmFormat
+from listening.outputs import Output, OutputError
+from listening.pcm import PcmFormat
 from listening.splicer import audio_segment
 from listening.stretch import Debt
 from message import Accept, Message, Type

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from listening.concealment import FADE_S, LEAST_S, bridge
-from listening.outputs import SAMPLE_BYTES, PcmFormat
+from listening.pcm import SAMPLE_BYTES, PcmFormat
 
 if TYPE_CHECKING:
     from pydub import AudioSegment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listening.outputs import SAMPLE_BYTES
+from listening.pcm import SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from pydub import AudioSegment

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from broadcasting.source import Segment, read_segments
 from listening.decoder import Decoder
-from listening.outputs import PcmFormat
+from listening.pcm import PcmFormat
 from tests.programs import SAMPLE
 from tests.zoo import reference_pcm, zoo_file
 

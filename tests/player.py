@@ -14,8 +14,9 @@ from collections.abc import Iterator
 
 from pydub import AudioSegment
 
-from listening.outputs import OutputError, PcmFormat, speaker
+from listening.outputs import OutputError, speaker
 from listening.outputs.device import Device
+from listening.pcm import PcmFormat
 
 MESSAGE_FRAMES = 3 * 1152
 """What a datagram holds of 128 kbit/s."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from listening.concealment import ECHO_S, FADE_S, bridge
 from listening.decoder import prepare
-from listening.outputs import PcmFormat
+from listening.pcm import PcmFormat
 from tests.likeness import NAMES, distance_db, places
 from tests.luck import LITTLE, examples
 

@@ -19,7 +19,7 @@ from broadcasting.source import Segment, read_segments
 from listening.concealment import ECHO_S, FADE_S
 from listening.converter import Converter
 from listening.decoder import Decoder
-from listening.outputs import PcmFormat
+from listening.pcm import PcmFormat
 from listening.splicer import RING_S, Splicer, audio_segment
 from tests.luck import examples
 from tests.zoo import MP3_NAMES, reference_pcm, zoo_file

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from listening.outputs import OutputError, PcmFormat, device, make_output
+from listening.outputs import OutputError, device, make_output
 from listening.outputs.device import BUFFER_S, LEAD_S, RING_S, Device
+from listening.pcm import PcmFormat
 from tests import ear, pulse
 from tests.player import noise, segments
 from tests.programs import SAMPLE, client, end, run, server

@@ -7,8 +7,8 @@ from array import array
 import pytest
 
 from listening.fader import FADE_S, LEAST_DB, MOST_DB, Fader, Loudness
-from listening.outputs import PcmFormat
 from listening.outputs.null import Null
+from listening.pcm import PcmFormat
 from listening.splicer import audio_segment
 
 PCM = PcmFormat(44_100, 2)

@@ -17,7 +17,7 @@ import pytest
 
 from broadcasting import live_source, web_source
 from broadcasting.live_source import StandardInput
-from broadcasting.live_source import live_source as source_of
+from broadcasting.probing import source_at
 from broadcasting.programme import PAUSES_S, Programme
 from broadcasting.source import SourceError
 from tests import pulse
@@ -252,7 +252,7 @@ def test_an_address_that_stalls_is_given_up(
 ) -> None:
     monkeypatch.setattr(web_source, "PROBE_S", 0.2)
     with pytest.raises(OSError, match=r"within 0\.2 s"):
-        source_of(f"{web[0]}/silent").open()
+        source_at(f"{web[0]}/silent").open()
 
 
 class _Breaking:

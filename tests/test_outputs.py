@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from pydub import AudioSegment
 
-from listening.outputs import Output, OutputEnded, OutputError, PcmFormat, make_output
+from listening.outputs import Output, OutputEnded, OutputError, make_output
 from listening.outputs.mp3_file import Mp3File, StandardOutput
 from listening.outputs.null import Null
 from listening.outputs.speaker import Speaker
 from listening.outputs.wav_file import LARGEST_AUDIO_BYTES, WavFile, pack_header
+from listening.pcm import PcmFormat
 
 ROOT = Path(__file__).parent.parent
 STEREO = PcmFormat(44_100, 2)

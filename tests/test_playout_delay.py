@@ -19,8 +19,8 @@ from listening.fader import Loudness
 from listening.jitter_buffer import Gap, JitterBuffer, Ready
 from listening.listen import ListenSnapshot, Pause
 from listening.live_view import LiveView
-from listening.outputs import PcmFormat
 from listening.outputs.null import Null
+from listening.pcm import PcmFormat
 from listening.playback import Playback
 from listening.playout_delay import (
     ENOUGH,

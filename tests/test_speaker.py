@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import pytest
 from pydub import AudioSegment
 
-from listening.outputs import OutputError, PcmFormat, alsa, reel, speaker
+from listening.outputs import OutputError, alsa, reel, speaker
 from listening.outputs.reel import Reel
 from listening.outputs.speaker import Speaker, nearest_format
+from listening.pcm import PcmFormat
 from listening.splicer import audio_segment
 from tests import ear, pulse
 from tests.player import noise, segments

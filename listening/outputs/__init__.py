@@ -12,32 +12,18 @@ A stream that follows on another is converted to the format of the first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from listening.pcm import SAMPLE_BYTES, PcmFormat
+
 if TYPE_CHECKING:
     from pydub import AudioSegment
-
-SAMPLE_BYTES = 2
 
 DEVICE = "device:"
 """What stands before the name of a sound device."""
 
 NAMED = ("speaker", "null", "-", "FILE.wav", "FILE.mp3")
-
-
-@dataclass(frozen=True, slots=True)
-class PcmFormat:
-    """Signed 16-bit little-endian PCM, channels interleaved."""
-
-    frame_rate_hz: int
-    channels: int
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of every channel."""
-        return SAMPLE_BYTES * self.channels
 
 
 class OutputError(Exception):

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from listening.outputs import OutputError, PcmFormat, alsa, check_format
+from listening.outputs import OutputError, alsa, check_format
 from listening.outputs.ring import Ring
 from listening.outputs.tape import Tape
+from listening.pcm import PcmFormat
 from listening.stretch import SMALLEST_STRETCHED_FRAMES, stretched
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listening.outputs import OutputEnded, OutputError, PcmFormat
+from listening.outputs import OutputEnded, OutputError
 from listening.outputs.target_file import TargetFile
+from listening.pcm import PcmFormat
 
 if TYPE_CHECKING:
     from pydub import AudioSegment

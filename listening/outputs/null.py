@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listening.outputs import PcmFormat
+from listening.pcm import PcmFormat
 
 if TYPE_CHECKING:
     from pydub import AudioSegment

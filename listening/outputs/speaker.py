@@ -24,9 +24,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from listening.outputs import SAMPLE_BYTES, OutputError, PcmFormat, alsa, check_format
+from listening.outputs import OutputError, alsa, check_format
 from listening.outputs.reel import LARGEST_BYTES, Reel
 from listening.outputs.tape import Tape
+from listening.pcm import SAMPLE_BYTES, PcmFormat
 from listening.stretch import SMALLEST_STRETCHED_FRAMES, stretched
 from wire.log import get_logger
 

@@ -13,8 +13,9 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listening.outputs import SAMPLE_BYTES, OutputError, PcmFormat
+from listening.outputs import OutputError
 from listening.outputs.target_file import TargetFile
+from listening.pcm import SAMPLE_BYTES, PcmFormat
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
