@@ -387,9 +387,7 @@ class _Listeners:
 
         Together, where they are seldom: the server's clock is ours.
         """
-        pause_s = self._report_s
-        if pause_s > REPORT_S:
-            pause_s = min(pause_s, REPORT_SHARE * pause_s + TOGETHER_S / 2)
+        pause_s = self._report_s * (REPORT_SHARE if self._report_s > REPORT_S else 1.0)
         self._reports_due += (now - self._looked_at) * self._count / pause_s
         self._looked_at = now
         datagrams, self._datagrams = self._datagrams, self._socket.state.datagrams

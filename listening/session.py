@@ -334,10 +334,10 @@ class Session:
         # Many listeners that joined together must not all report together (RFC 3550, 6.3.1).
         longest_s = min(MOST_REPORT_S, self.status.report_s)
         at = self._reported_at + longest_s * self._random.uniform(0.5, 1.0)
-        together_at = at + -(at + self._server_ahead_s) % TOGETHER_S
-        if together_at > self._reported_at + longest_s + REPORT_EARLY_S:
-            together_at -= TOGETHER_S
-        return together_at if together_at >= self._reported_at + longest_s / 2 else at
+        server_at = TOGETHER_S * round((at + self._server_ahead_s) / TOGETHER_S)
+        together_at = server_at - self._server_ahead_s
+        pause_s = together_at - self._reported_at
+        return together_at if longest_s / 2 <= pause_s <= longest_s + REPORT_EARLY_S else at
 
     def _take_hint(self, reason: str, now: float) -> None:
         """Why we may be refused, if nothing better comes soon."""

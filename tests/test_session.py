@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import statistics
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -731,12 +732,16 @@ def test_where_listeners_are_many_their_reports_come_at_whole_seconds_of_the_ser
     report_s: float, hears_audio: bool
 ) -> None:
     early_s = REPORT_EARLY_S if hears_audio else 0.0
+    everyones_pauses: list[float] = []
     for seed in range(5):
         arrived = arrivals_s(seed, report_s, hears_audio=hears_audio)[2:]
         assert all((at + early_s + 1e-4) % 1.0 <= early_s + 2e-4 for at in arrived), arrived
         pauses = [b - a for a, b in itertools.pairwise(arrived)]
         assert len(pauses) > 9
         assert all(report_s / 2 - 0.11 <= pause <= report_s + 0.11 for pause in pauses), pauses
+        everyones_pauses += pauses
+    # So many chances to be heard has who may be silent for two and a half times as long.
+    assert statistics.fmean(everyones_pauses) == pytest.approx(0.75 * report_s, rel=0.12)
 
 
 def test_where_no_whole_second_is_in_time_a_report_goes_by_itself() -> None:
