@@ -16,6 +16,9 @@ from wire.log import Line, get_logger
 
 FORMAT = "%(asctime)s - %(levelname)s - %(message)s"
 
+# A record that is not asked for them need not find out its thread and process.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 ROTATE_BYTES = 5 << 20
 ROTATIONS = 3
 """5 MiB is about an hour and a half of 128 kbit/s, a line for each message."""
