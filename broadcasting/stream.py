@@ -27,9 +27,9 @@ from wire.parity import MESSAGE_S
 if TYPE_CHECKING:
     from broadcasting.seal import ServerSeal
 
-LOOKAHEAD_S = 8.0
-"""Read ahead of the next deadline, and half of it at a time: opening the next file takes some ten
-milliseconds, a disk that has to spin up more than a second."""
+LOOKAHEAD_S = 4.0
+"""Read ahead of the next deadline: opening the next file takes some ten milliseconds, a disk
+that has to spin up more than a second."""
 
 HISTORY_S = 10.0
 """Kept for repair at the least: far beyond any play-out delay that is still called live."""
