@@ -387,7 +387,7 @@ class Status(Control):
     title: Text
     artist: Text | None
     duration_s: float | None = None
-    """Of the whole programme, if that is another than ACCEPT said; so in TRACK."""
+    """Of the whole programme, if a track was left out of it; so in TRACK."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

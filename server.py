@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import itertools
 import random
 import secrets
@@ -56,10 +55,9 @@ from wire.log import get_logger
 from wire.parity import MESSAGE_S, OVERHEAD_BYTES
 
 if TYPE_CHECKING:
-    from broadcasting.audience_record import AudienceRecord
+    from broadcasting.recorder import Recorder
     from broadcasting.seal import ServerSeal
     from broadcasting.web.view import View
-    from shell.record import Record
 
 FAILED = 1
 
@@ -122,7 +120,7 @@ class Server:
         view: LiveView,
         signals: Signals,
         prompt: Prompt,
-        record: ServerRecord | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Serve until the programme is over. One signal ends it in order, a second at once."""
         receiver = self._worker("receiver", self._receive, signals)
@@ -133,10 +131,10 @@ class Server:
                 self._tell(view, live.rows())
                 live.show(view)
             pause_s = live.pause_s
-            if record is not None:
-                if record.record.is_due():
-                    record.tell(self)
-                pause_s = record.record.pause_s(REFRESH_S if pause_s is None else pause_s)
+            if recorder is not None:
+                if recorder.is_due():
+                    recorder.tell(self)
+                pause_s = recorder.pause_s(REFRESH_S if pause_s is None else pause_s)
             asked_now = signals.wait(pause_s)
             for _ in range(signals.hang_ups()):
                 self.skip()
@@ -351,24 +349,6 @@ class Server:
                     self.broadcast.add_segment(segment)
 
 
-class ServerRecord:
-    """What `--report` and `--csv` are told of a server; of the thread that shows the live line."""
-
-    def __init__(self, record: Record, audience: AudienceRecord) -> None:
-        self.record = record
-        self.audience = audience
-        self._gone = 0
-
-    def tell(self, server: Server) -> None:
-        """The figures of now."""
-        # Who leaves in between is found in both, with the same name; its last figures count.
-        present = list(server.present())
-        departed, self._gone = server.departed(self._gone)
-        now_s = self.record.now_s()
-        total = self.audience.tell(now_s, [*present, *departed])
-        self.record.tell(now_s, dataclasses.replace(total, position_s=server.position_s()))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; its exit status."""
     options = parse(arguments)
@@ -387,7 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seal = _seal(options.key_file)
         if options.json is not None:
             check_writable(options.json)
-        record = _record(options)
+        recorder = _recorder(options)
         sockets, status_socket = _open_sockets(options)
     except ValueError as error:
         return _failed(str(error), WRONG_USAGE)
@@ -405,7 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging_to = None
         complain("server.py", str(error))
     try:
-        return _serve(options, looked, faults, sockets, seal, record, status_socket)
+        return _serve(options, looked, faults, sockets, seal, recorder, status_socket)
     finally:
         for sock in (*sockets, *filter(None, [status_socket])):
             sock.close()
@@ -469,7 +449,7 @@ def _serve(
     faults: Sequence[SourceError],
     sockets: Sequence[socket.socket],
     seal: ServerSeal | None,
-    record: ServerRecord | None,
+    recorder: Recorder | None,
     status_socket: socket.socket | None,
 ) -> int:
     programme = Programme(looked.inputs, random.SystemRandom() if options.shuffle else None)
@@ -502,9 +482,9 @@ def _serve(
                 live.say(f"status page at {_serve_status(status_socket, server, beside)}")
             if not options.no_announce:
                 beside.enter_context(_announcer(options, server, sockets))
-            server.run(live, LiveView(_place(options.host, sockets)), signals, prompt, record)
+            server.run(live, LiveView(_place(options.host, sockets)), signals, prompt, recorder)
         status = _tell_the_end(options, server)
-        return status if record is None else max(status, _write_record(server, record))
+        return status if recorder is None else max(status, _write_record(server, recorder))
 
 
 def _broadcast(
@@ -566,36 +546,23 @@ def _announcer(
     return Announcer(lambda: Announcement(name, server.title(), needs_key=needs_key), sockets)
 
 
-def _record(options: argparse.Namespace) -> ServerRecord | None:
+def _recorder(options: argparse.Namespace) -> Recorder | None:
     """What `--report` and `--csv` ask for; raises ValueError if that cannot be written."""
     if options.report is None and options.csv is None:
         return None
-    from broadcasting.audience_record import AudienceRecord
-    from shell.record import Record
+    # Who asks for neither need not wait for the import.
+    from broadcasting.recorder import Recorder
 
-    record = Record(options.report, options.csv, server=True, begun_at=time.monotonic())
-    return ServerRecord(record, AudienceRecord())
+    return Recorder(options.report, options.csv)
 
 
-def _write_record(server: Server, record: ServerRecord) -> int:
+def _write_record(server: Server, recorder: Recorder) -> int:
     """Write what was recorded; the exit status that comes of it."""
-    from broadcasting.audience_record import report
-    from shell.record import ended_now
-
-    record.tell(server)
+    recorder.tell(server)
     now = time.monotonic()
-    end = server.broadcast.snapshot(now)
     failure = None if server.failure is None else f"stopped by a fault: {server.failure}"
-    content = report(
-        record.audience,
-        end.title,
-        summary(end),
-        failure,
-        record.record.rows,
-        server.broadcast.listeners(now),
-        ended_now(record.record.now_s()),
-    )
-    fault = record.record.finish(content)
+    listeners = server.broadcast.listeners(now)
+    fault = recorder.finish(server.broadcast.snapshot(now), listeners, failure)
     return 0 if fault is None else _failed(fault, FAILED)
 
 

@@ -3,10 +3,9 @@
     python -m bench.crowd LIBRARY LISTENERS PORT    listeners of the server on PORT
     python -m bench.crowd LIBRARY LISTENERS 0       addresses that only count what comes to them
 
-Each listener is an address, from 127.1.0.1 on: the socket is bound to every address, speaks from
-the listener's and learns from which one a datagram was for by IP_PKTINFO. It is emptied every two
-milliseconds by `crowd.c`; no send has to wake anybody, as if the listeners were on machines of
-their own. Each shakes hands as client.py does, reports as often as the server asks, with all the
+Each listener is an address, from 127.1.0.1 on. Their socket (`crowd_socket.py`) is emptied every
+two milliseconds; no send has to wake anybody, as if the listeners were on machines of their own.
+Each shakes hands as client.py does, reports as often as the server asks, with all the
 figures of a report, and says goodbye. Nothing is played.
 
 A line on standard input is a question, a line of JSON on standard output the answer: `count`, then
@@ -17,22 +16,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import json
 import select
-import socket
-import struct
 import subprocess
 import sys
 import time
-from array import array
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.processes import HOST, PATIENCE_S, ROOT, Failed
+from bench.crowd_socket import LATE_BIN_MS, LATE_BINS, CrowdSocket
+from bench.processes import PATIENCE_S, ROOT, Failed
 from listening.session import REPORT_EARLY_S, TOGETHER_S
 from message import (
     CONNECT_BYTES,
@@ -45,24 +41,11 @@ from message import (
     Status,
     Type,
 )
-from shell.udp import SOL_UDP, UDP_GRO
-
-FIRST_LISTENER = 0x7F01_0001
-"""127.1.0.1, as a number."""
 
 MAX_LISTENERS = 60_000
 """To 127.1.255.255, with some to spare."""
 
 LOOK_EVERY_S = 0.002
-RECEIVE_BUFFER_BYTES = 256 << 20
-"""Half a second for ten thousand listeners, as the kernel counts (2,304 bytes a datagram)."""
-
-ROOM_FOR_CONTROL = 1024
-SO_RCVBUFFORCE, SO_TIMESTAMPNS, SO_RXQ_OVFL = 33, 35, 40
-"""asm-generic/socket.h."""
-IP_PKTINFO = 8
-"""linux/in.h."""
-_PKTINFO = struct.Struct("=I4s4x")
 
 REPORT_S = 1.0
 """As long as the server asks for nothing else."""
@@ -80,8 +63,6 @@ LEAVE_WITHIN_S = 30.0
 
 IN_FLIGHT_S = 0.5
 """How long after a count begins the datagrams that were sent before may still come."""
-
-_BINS, _BIN_MS = 8192, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +87,6 @@ class Count:
     """What the server asked for."""
     cpu_s: float
     """Processor time of the crowd."""
-
-
-def address_of(listener: int) -> str:
-    """The address of a listener, counted from 0."""
-    return socket.inet_ntoa((FIRST_LISTENER + listener).to_bytes(4))
 
 
 class Crowd:
@@ -175,100 +151,13 @@ class Crowd:
         return answer
 
 
-class _State(ctypes.Structure):
-    """struct crowd of crowd.c."""
-
-    _fields_ = (
-        ("first_address", ctypes.c_uint32),
-        ("listeners", ctypes.c_uint32),
-        ("until", ctypes.c_uint64),
-        ("next_sequence", ctypes.c_uint64),
-        ("datagrams", ctypes.c_uint64),
-        ("dropped", ctypes.c_uint64),
-        ("others", ctypes.c_uint64),
-        ("least_us", ctypes.c_int64),
-        ("live_time_us", ctypes.c_uint64),
-        ("want_status", ctypes.c_uint32),
-        ("anything", ctypes.c_uint32),
-        ("every", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
-        ("received", ctypes.c_void_p),
-        ("apart", ctypes.c_void_p),
-        ("late", ctypes.c_void_p),
-    )
-
-
-class _Control(ctypes.Structure):
-    """struct control of crowd.c."""
-
-    _fields_ = (
-        ("listener", ctypes.c_uint32),
-        ("bytes", ctypes.c_uint32),
-        ("data", ctypes.c_char * 1536),
-    )
-
-
-class _Socket:
-    """The one socket of all listeners."""
-
-    def __init__(self, library: str, listeners: int, *, anything: bool, every: bool) -> None:
-        self.received = array("Q", bytes(8 * listeners))
-        self.apart = array("Q", bytes(8 * listeners))
-        """What has come since `state.until` was set, and belongs to the next count."""
-        self.late = array("Q", bytes(8 * _BINS))
-        self.state = _State(
-            first_address=FIRST_LISTENER,
-            listeners=listeners,
-            anything=anything,
-            every=every,
-            received=self.received.buffer_info()[0],
-            apart=self.apart.buffer_info()[0],
-            late=self.late.buffer_info()[0],
-        )
-        self._drain = ctypes.CDLL(library).drain
-        self._controls = (_Control * ROOM_FOR_CONTROL)()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        self._socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
-        if every:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        if not anything:
-            self._socket.setsockopt(SOL_UDP, UDP_GRO, 1)
-        self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - all of 127.0.0.0/8 are listeners
-        self.port: int = self._socket.getsockname()[1]
-        self._sources = [
-            [(socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(0, number.to_bytes(4)))]
-            for number in range(FIRST_LISTENER, FIRST_LISTENER + listeners)
-        ]
-
-    def send(self, listener: int, datagram: bytes, port: int) -> None:
-        self._socket.sendmsg([datagram], self._sources[listener], 0, (HOST, port))
-
-    def receive(self) -> list[tuple[int, bytes]]:
-        """Count all AUDIO that has come; the other messages, each with its listener."""
-        taken = self._drain(
-            self._socket.fileno(), ctypes.byref(self.state), self._controls, ROOM_FOR_CONTROL
-        )
-        return [
-            (
-                one.listener,
-                ctypes.string_at(ctypes.addressof(one) + _Control.data.offset, one.bytes),
-            )
-            for one in self._controls[:taken]
-        ]
-
-
 class _Listeners:
     """The protocol of all of them."""
 
     def __init__(self, library: str, count: int, port: int, *, every: bool) -> None:
         self._port = port
-        self._socket = _Socket(library, count, anything=port == 0, every=every)
-        self._most_punctual = _BINS
+        self._socket = CrowdSocket(library, count, anything=port == 0, every=every)
+        self._most_punctual = LATE_BINS
         self._count = count
         self._first_sequence = [0] * count
         self._sessions: list[bytes] = [b""] * count
@@ -277,7 +166,7 @@ class _Listeners:
         self._status_due = 0.0
         self._next_reporter = 0
         self._reports_due = 0.0
-        self._second = 0.0
+        self._whole_second = 0.0
         self._looked_at = time.monotonic()
         self._datagrams = 0
         self._stream = 0
@@ -368,7 +257,7 @@ class _Listeners:
             cpu_s=time.process_time(),
         )
         state.until = 0
-        for bin_ in range(_BINS):
+        for bin_ in range(LATE_BINS):
             self._socket.late[bin_] = 0
         for listener, more in enumerate(self._socket.apart):
             received[listener] += more
@@ -393,8 +282,8 @@ class _Listeners:
         datagrams, self._datagrams = self._datagrams, self._socket.state.datagrams
         if datagrams == self._datagrams:
             return
-        second, self._second = self._second, (now + REPORT_EARLY_S) // TOGETHER_S
-        if self._report_s > REPORT_S and second == self._second:
+        before, self._whole_second = self._whole_second, (now + REPORT_EARLY_S) // TOGETHER_S
+        if self._report_s > REPORT_S and before == self._whole_second:
             return
         while self._reports_due >= 1:
             self._reports_due -= 1
@@ -416,7 +305,7 @@ class _Listeners:
     def _late_ms(self) -> dict[str, float | None]:
         late = self._socket.late
         total, seen = sum(late), 0
-        first = next((bin_ for bin_, count in enumerate(late) if count), _BINS)
+        first = next((bin_ for bin_, count in enumerate(late) if count), LATE_BINS)
         self._most_punctual = min(self._most_punctual, first)
         found: dict[str, float | None] = dict.fromkeys(("p50", "p99", "max"))
         shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
@@ -424,7 +313,7 @@ class _Listeners:
             seen += count
             for name, share in shares.items():
                 if total and found[name] is None and seen >= share * total:
-                    found[name] = (bin_ - self._most_punctual) * _BIN_MS
+                    found[name] = (bin_ - self._most_punctual) * LATE_BIN_MS
         return found
 
 

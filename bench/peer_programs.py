@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from bench.crowd import Crowd, address_of
+from bench.crowd import Crowd
+from bench.crowd_socket import address_of
 from bench.icecast_crowd import MOUNT, PASSWORD
 from bench.processes import CPU_CLOCK_OF_PROCESS, HOST, PATIENCE_S, ROOT, Failed
 from bench.workshop import BIT_RATE_BPS

@@ -43,9 +43,6 @@ class Turn(NamedTuple):
 
     def runs(self) -> Iterator[Turn]:
         """The same, audio, parity and tracks apart, in order: each is counted for itself."""
-        if len(self.messages) == 1:
-            yield self
-            return
         for _, run in itertools.groupby(self.messages, key=lambda sent: sent[4:6]):
             yield self._replace(messages=tuple(run))
 
