@@ -406,6 +406,20 @@ def test_a_report_is_answered_with_the_status() -> None:
     )
 
 
+def test_after_a_skip_who_was_there_and_who_comes_are_told_the_same_duration() -> None:
+    track = dataclasses.replace(TRACK, duration_s=10.0)
+    programme = (dataclasses.replace(one, track=track) for one in segments(200))
+    server = Server(Settings(duration_s=25.0), programme)
+    before = server.join()
+    server.wait(1)
+    server.core.skip()
+    after = server.join(THERE)
+    told = only(Status, server.say(report(before.session)))
+    assert before.duration_s == 25.0
+    assert after.duration_s == told.duration_s
+    assert after.duration_s == pytest.approx(17.0, abs=0.1), "a second, and the burst, were sent"
+
+
 def test_every_answer_tells_what_is_so_now() -> None:
     server = Server(Settings(max_clients=300, max_clients_per_address=300))
     session = server.join().session
