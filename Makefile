@@ -11,13 +11,13 @@ SHELL := bash
 export PYTHON
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the two programs need: system packages, and .venv
 	@tools/setup.sh run >/dev/null
 
-test: ## set up and run the tests, on each Python of 3.11, 3.12 and 3.13 that is here, side by side
-	@pythons=$$(tools/setup.sh test $(PYTHONS)); set -- $$pythons; \
+test: ## set up and run the tests, on each Python of 3.11 to 3.15 that is here, side by side
+	@pythons=$$(tools/setup.sh test $(PYTHONS)) && set -- $$pythons && \
 	exec "$$1" tools/test.py "$$@" -- $(ARGS)
 
 fuzz: ## make up datagrams for a minute, and see that nothing breaks
@@ -44,5 +44,6 @@ bench-flood: setup ## measure what listeners notice of floods of datagrams
 	@.venv/bin/python -m bench.flood $(ARGS)
 
 clean: ## remove everything that was made, the environments too
-	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* demo.wav demo.html
+	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build *.egg-info \
+		logs/*.log* demo.wav demo.html
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,10 +1,12 @@
+#!/usr/bin/env python3
 """Listen to an MP3 broadcast over UDP, without a gap, and tell truthfully how it went.
 
     python client.py 192.0.2.10 4501
 
-The front door: it holds the sockets, the two threads and the one lock where they meet, and it
-stops in order. What is decided, is decided in `listening/`. What takes long to import is
-imported by the playback thread, while the server's answer is on its way.
+Two threads share the core under one lock: the receiver talks to the server, the playback thread
+plays what is due. The main thread waits for signals and keys, and shows how it goes. What is
+decided, is decided in `listening/`, which knows no socket, thread or clock. What takes long to
+import is imported by the playback thread, while the server's answer is on its way.
 """
 
 from __future__ import annotations
@@ -13,192 +15,89 @@ import time
 
 STARTED_AT = time.monotonic()
 
-import argparse  # noqa: E402 - the clock of the first sound starts before anything is imported
-import random  # noqa: E402
-import secrets  # noqa: E402
+import logging  # noqa: E402 - the clock of the first sound starts before anything is imported
 import socket  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import TYPE_CHECKING  # noqa: E402
+from typing import TYPE_CHECKING, NoReturn  # noqa: E402
 
-from listening.arguments import LOOK_AGAIN_S, LOOK_S, parse  # noqa: E402
-from listening.display import simulation_rows, summary  # noqa: E402
-from listening.fader import STEP_DB  # noqa: E402
-from listening.listen import Listen, ListenSnapshot, Playable  # noqa: E402
-from listening.live_view import LiveView  # noqa: E402
-from listening.outputs import (  # noqa: E402
-    DEVICE,
-    NAMED,
-    Output,
-    OutputEnded,
-    OutputError,
-    make_output,
+from listening.arguments import ClientOptions, parse  # noqa: E402
+from listening.arrival.playable import Playable  # noqa: E402
+from listening.assembly import (  # noqa: E402
+    Opened,
+    Parts,
+    assemble,
+    list_outputs,
+    list_servers,
+    open_all,
 )
-from listening.playback import Playback  # noqa: E402
-from listening.playout_delay import USUAL_S  # noqa: E402
-from listening.report import as_json  # noqa: E402
-from message import SALT_BYTES  # noqa: E402
-from shell.arguments import WRONG_USAGE  # noqa: E402
-from shell.key_file import KeyFileError, read_key  # noqa: E402
-from shell.keys import DOWN, SPACE, UP  # noqa: E402
-from shell.live import Live, complain, human_stream, print_table  # noqa: E402
-from shell.log import LogError, LogFile  # noqa: E402
-from shell.result import check_writable, write_json  # noqa: E402
-from shell.stopping import Signals, run_program  # noqa: E402
-from shell.text import one_line  # noqa: E402
-from shell.threads import Alarm, Worker  # noqa: E402
-from shell.udp import (  # noqa: E402
-    AddressError,
-    Bell,
-    Waiter,
-    family_of,
-    open_client_sockets,
-    receive_train,
-    routes,
-    server_addresses,
-)
-from wire.address import Address  # noqa: E402
-from wire.log import get_logger  # noqa: E402
+from listening.display.console import REFRESH_S, Console, Views, tell_the_end  # noqa: E402
+from listening.outputs import OutputEnded, OutputError  # noqa: E402
+from shell.command_line.result import WRONG_USAGE, Ending, failed, stopped_by  # noqa: E402
+from shell.network.udp import AddressError, Bell, Waiter, family_of, receive_train  # noqa: E402
+from shell.process.log import logging_to  # noqa: E402
+from shell.process.stopping import Signals, Stopped, run_program  # noqa: E402
+from shell.process.threads import Alarm, Worker  # noqa: E402
+from shell.terminal.live import Live, complain, human_stream  # noqa: E402
 
 if TYPE_CHECKING:
-    from listening.seal import ClientSeal
-    from listening.simulated_network import SimulatedNetwork
-    from shell.record import Record
-    from wire.link_conditions import LinkConditions
-
-FAILED = 1
-
-REFRESH_S = 0.5
-"""Of the live view."""
+    from reporting.record import Record
 
 AWAKE, FOR_EVER = float("-inf"), float("inf")
-"""Until when the player sleeps, if it does not, or nothing is due."""
+"""When the playback thread wakes up by itself, if it does not sleep, or nothing is due."""
 
-log = get_logger("client")
+log = logging.getLogger("client")
 
 
 class Client:
     """The sockets, the receiver and the playback thread, and the lock where they meet."""
 
-    def __init__(
-        self,
-        listen: Listen,
-        playback: Playback,
-        output: Output,
-        sockets: Sequence[socket.socket],
-        simulated: SimulatedNetwork | None = None,
-    ) -> None:
-        """`simulated`: what stands between the sockets and `listen`."""
-        self.listen = listen
-        self.simulated = simulated
-        self.failure: str | None = None
-        self._playback = playback
-        self._output = output
-        self._network = simulated or listen
+    def __init__(self, parts: Parts, sockets: Sequence[socket.socket]) -> None:
+        self._listen, simulated, self._playback, self._output = parts
+        self._network = simulated or self._listen
         self._sockets = {sock.family: sock for sock in sockets}
         self._meeting = threading.Lock()
         self._bell = Bell()
         self._alarm = Alarm()
         self._player_sleeps_until = AWAKE
-        self._trouble: str | None = None
         self._silenced = False
         self._abort = False
+        self.views = Views(*parts, self._meeting)
 
-    def run(
-        self, live: Live, view: LiveView, signals: Signals, record: Record | None = None
-    ) -> None:
+    def run(self, console: Console, signals: Signals, record: Record | None = None) -> None:
         """Listen until the stream ends, or a signal to stop; a second signal does not wait."""
         receiver = self._worker("receiver", self._receive, signals)
         player = self._worker("playback", self._play, signals)
-        while player.is_working:
-            self._tell_of_trouble(live)
-            if live.is_due():
-                self._tell(view)
-                live.show(view)
-            if record is not None and record.is_due():
-                self.tell(record)
-            pause_s = live.pause_s
-            pause_s = REFRESH_S if pause_s is None else min(pause_s, REFRESH_S)
-            if record is not None:
-                pause_s = record.pause_s(pause_s)
-            if signals.wait(pause_s) or self._obey(live, view):
-                self._silence()
-        with self._meeting:
-            self.listen.leave(time.monotonic())
-        self._bell.ring()
-        while receiver.is_working:
-            live.typed()  # what nobody takes would wake us for ever
-            if signals.wait(REFRESH_S):
-                self._abort = True
-                self._bell.ring()
-        player.join()
-        receiver.join()
-        self._bell.close()
-
-    def _tell(self, view: LiveView) -> None:
-        accept = self.listen.accept
-        now = self.snapshot()
-        # That of the first track: nobody tells us of the others.
-        bit_rate_bps = accept.bit_rate_bps if accept and len(now.tracks) <= 1 else None
-        loudness = self._playback.fader.wanted
-        view.tell(now, loudness, bit_rate_bps, time.monotonic(), self._trouble)
-
-    def _obey(self, live: Live, view: LiveView) -> bool:
-        """Do what was typed; whether that is to stop."""
-        for key in live.typed():
-            if key == "q":
-                return True
-            if key == "s" and live.is_screen:
-                view.shows_statistics = not view.shows_statistics
-            elif key == "s":
-                live.print_table("Statistics", summary(self.snapshot().statistics))
-            elif not self._output.waits:
-                self._set_loudness(key)
-        return False
-
-    def _set_loudness(self, key: str) -> None:
-        fader = self._playback.fader
-        before = fader.wanted
-        if key == SPACE:
-            fader.wanted = before._replace(paused=not before.paused)
-        elif key == "m":
-            fader.wanted = before._replace(muted=not before.muted)
-        elif key in (UP, DOWN):
-            fader.wanted = before.louder(STEP_DB if key == UP else -STEP_DB)
-        if fader.wanted != before:
-            log.info("the listener wants it so: %s", fader.wanted)
-            self._alarm.ring()
-
-    def tell(self, record: Record) -> None:
-        """The figures of now."""
-        from listening.timeline import figures
-
-        record.tell(record.now_s(), figures(self.snapshot()))
-
-    def snapshot(self) -> ListenSnapshot:
-        """The state now."""
-        with self._meeting:
-            return self.listen.snapshot(time.monotonic())
-
-    def _tell_of_trouble(self, live: Live) -> None:
-        """Say it when the output cannot let anything be heard, and when it can again."""
-        before, self._trouble = self._trouble, self._output.trouble
-        # A screen shows it itself.
-        if (before is None) != (self._trouble is None) and not live.is_screen:
-            complain("client.py", self._trouble or "the sound device is back")
+        try:
+            while player.is_working and signals.stops < 2:
+                console.refresh(record)
+                signals.wait(console.pause_s(record))
+                if console.obey(self._alarm.ring):
+                    signals.stop()
+                if signals.stops:
+                    self._silence()
+        finally:
+            self._silence()
+            with self._meeting:
+                self._listen.leave(time.monotonic())
+            self._bell.ring()
+            before = signals.stops
+            while receiver.is_working and signals.stops == before < 2:
+                console.ignore_keys()
+                signals.wait(REFRESH_S)
+            self._abort = True
+            self._bell.ring()
+            if not signals.join(player, receiver):
+                self._bell.close()
 
     def _worker(self, name: str, work: Callable[[], None], signals: Signals) -> Worker:
-        def guarded() -> None:
-            try:
-                work()
-            except Exception as error:
-                # A fault of ours in one thread must not leave the other waiting for ever.
-                log.exception("the %s failed", name)
-                self.failure = f"stopped by a fault, see the log: {error}"
-                self._silence()
+        return Worker(name, work, over=signals.notify, failed=self._fail)
 
-        return Worker(name, guarded, over=signals.notify)
+    def _fail(self, error: Exception) -> None:
+        """A fault of ours in one thread must not leave the other waiting for ever."""
+        log.error("the %s failed", threading.current_thread().name, exc_info=error)
+        self.views.fault = stopped_by(error)
+        self._silence()
 
     def _silence(self) -> None:
         """Let the playback thread come to its end now."""
@@ -244,12 +143,12 @@ class Client:
                 self._network.receive_datagram(datagram, address, now)
 
     def _player_is_wanted(self, now: float) -> bool:
-        """Whether the player sleeps, and would sleep too long."""
+        """Whether the playback thread sleeps, and would sleep too long."""
         if self._player_sleeps_until == AWAKE:
             return False
-        playable = self.listen.next_playable()
+        playable = self._listen.next_playable()
         oversleeps = playable is not None and playable < self._player_sleeps_until
-        return oversleeps or self.listen.is_playable(now)
+        return oversleeps or self._listen.is_playable(now)
 
     # The playback thread.
 
@@ -270,30 +169,31 @@ class Client:
         except OutputEnded:
             log.info("the next program of the pipe wants no more")
         except OutputError as error:
-            self.failure = str(error)
+            self.views.fault = str(error)
         finally:
             try:
                 self._output.close()
             except OutputError as error:
-                self.failure = self.failure or str(error)
+                self.views.fault = self.views.fault or str(error)
 
     def _due_items(self) -> Sequence[Playable]:
-        """What is to be played now. If that is nothing, the player is about to sleep."""
+        """Audio that is to be played now. If there is none, the thread is about to sleep."""
         with self._meeting:
-            items = self.listen.audio_to_play(time.monotonic())
-            due = self.listen.next_playable()
+            items = self._listen.audio_to_play(time.monotonic())
+            due = self._listen.next_playable()
             sleeps_until = FOR_EVER if due is None else due
             self._player_sleeps_until = AWAKE if items else sleeps_until
         return items
 
     def _account(self) -> None:
         with self._meeting:
-            count = self.listen.statistics
+            count = self._listen.statistics
             if count.first_sound_s is None and self._playback.sounds:
                 count.first_sound_s = time.monotonic() - STARTED_AT
                 log.info("first sound, %.3f s after the start", count.first_sound_s)
             count.unheard_s = self._output.unheard_s
-            self.listen.account_audio(*self._playback.audio_s)
+            count.device_underruns = self._output.underruns
+            self._listen.account_audio(*self._playback.audio_s)
             count.paused_s = self._playback.fader.paused_s
 
 
@@ -301,178 +201,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the client; its exit status."""
     options = parse(arguments)
     if options.list_outputs:
-        return _list_outputs()
-    try:
-        seal = _seal(options.key_file)
-        output = make_output(options.output)
-        if options.json is not None:
-            check_writable(options.json)
-        record = _record(options)
-        addresses = _server_addresses(options)
-        sockets = open_client_sockets(addresses)
-    except (ValueError, OutputError, KeyFileError) as error:
-        return _failed(str(error), WRONG_USAGE)
-    except AddressError as error:
-        return _failed(str(error), error.status)
-    except OSError as error:
-        return _failed(f"cannot write {options.json}: {error.strerror}", WRONG_USAGE)
-    try:
-        logging_to: LogFile | None = LogFile(
-            "client", Path(options.log_file), verbose=options.verbose
-        )
-    except LogError as error:
-        logging_to = None
-        complain("client.py", str(error))
-    listen = Listen(
-        addresses,
-        nonce=secrets.token_hex(8),
-        timeout_s=options.timeout or LOOK_S,
-        patience_s=options.timeout or LOOK_AGAIN_S,
-        buffer_s=options.buffer,
-        lead_s=output.lead_s,
-        waits=output.waits,
-        random=random.Random(),  # noqa: S311 - spreads pauses, guards nothing
-        now=time.monotonic(),
-        seal=seal,
-    )
-    if seal is not None:
-        log.info("sealed with the key in %s", options.key_file)
-    simulated = _simulated_network(listen, options.simulate)
-    client = Client(listen, Playback(output, options.volume), output, sockets, simulated)
-    try:
-        with Signals() as signals:
-            with _live(options, signals) as live:
-                view = LiveView(
-                    buffer_s=options.buffer or USUAL_S,
-                    is_heard=not output.waits,
-                    has_keys=live.has_keys,
-                    simulated=simulated,
-                )
-                client.run(live, view, signals, record)
-            status = _tell_the_end(options, client)
-            return status if record is None else max(status, _write_record(client, record))
-    finally:
-        for sock in sockets:
-            sock.close()
-        if logging_to is not None and (lacking := logging_to.close()) is not None:
-            complain("client.py", lacking)
-
-
-def _seal(key_file: str | None) -> ClientSeal | None:
-    """What seals with the key in that file; raises KeyFileError."""
-    if key_file is None:
-        return None
-    secret, warning = read_key(key_file)
-    if warning is not None:
-        complain("client.py", warning)
-    # Who has no key need not wait for the import.
-    from listening.seal import ClientSeal
-    from wire.seal import Key
-
-    return ClientSeal(Key(secret), lambda: secrets.token_bytes(SALT_BYTES))
-
-
-def _live(options: argparse.Namespace, signals: Signals) -> Live:
-    return Live(
-        human_stream(options.json, options.output),
-        signals,
-        quiet=options.quiet,
-        report_every_s=options.report_every,
-        refresh_s=REFRESH_S,
-        wants_keys=True,
-        # The next program of a pipe may show something on the terminal, and read its keys.
-        is_alone=options.output != "-",
-    )
-
-
-def _list_outputs() -> int:
-    """Print them, one a line; the exit status."""
-    from listening.outputs.device import device_names
-
-    print(*NAMED, sep="\n", flush=True)
-    try:
-        for name in device_names():
-            print(one_line(DEVICE + name), flush=True)
-    except OutputError as error:
-        complain("client.py", f"no devices by name: {error}")
-    return 0
-
-
-def _server_addresses(options: argparse.Namespace) -> Sequence[Address]:
-    """Where the server is; raises AddressError."""
-    if options.host is not None:
-        return server_addresses(options.host, options.port)
-    from shell.choosing import find_server
-
-    stream = human_stream(options.json, options.output)
-    found = find_server(options.name, stream, quiet=options.quiet)
-    # Each may be an address of a network that this machine is not on.
-    reachable = [one for text in found.addresses for one in routes(text, found.port)]
-    if not reachable:
-        raise AddressError(f"no route to {found.announcement.name} at {found.addresses[0]}")
-    return reachable
-
-
-def _simulated_network(
-    listen: Listen, conditions: LinkConditions | None
-) -> SimulatedNetwork | None:
-    if conditions is None:
-        return None
-    from listening.simulated_network import SimulatedNetwork
-
-    log.warning("simulated network: %s", conditions)
-    return SimulatedNetwork(listen, conditions)
-
-
-def _record(options: argparse.Namespace) -> Record | None:
-    """What `--report` and `--csv` ask for; raises ValueError if that cannot be written."""
-    if options.report is None and options.csv is None:
-        return None
-    from shell.record import Record
-
-    return Record(options.report, options.csv, server=False, begun_at=STARTED_AT)
-
-
-def _write_record(client: Client, record: Record) -> int:
-    """Write what was recorded; the exit status that comes of it."""
-    from listening.timeline import report
-    from shell.record import ended_now
-
-    client.tell(record)
-    end = client.snapshot()
-    facts = summary(end.statistics) + simulation_rows(client.simulated)
-    failure = client.failure or client.listen.failure
-    fault = record.finish(report(end, facts, failure, record.rows, ended_now(record.now_s())))
-    return 0 if fault is None else _failed(fault, FAILED)
-
-
-def _tell_the_end(options: argparse.Namespace, client: Client) -> int:
-    snapshot = client.snapshot()
-    failure = client.failure or client.listen.failure
-    rows = summary(snapshot.statistics) + simulation_rows(client.simulated)
-    log.info(
-        "final: %s",
-        "; ".join(f"{name.strip()} {value} {rest.strip()}".strip() for name, value, rest in rows),
-    )
-    if failure is None or snapshot.statistics.played_s:
-        stream = human_stream(options.json, options.output)
-        print_table(stream, snapshot.title or "No stream", rows)
-    if options.json is not None:
+        return list_outputs()
+    with Signals() as signals:
         try:
-            content = as_json(snapshot, client.listen.accept, failure, client.simulated)
-            write_json(options.json, content)
-        except OSError as error:
-            return _failed(f"cannot write {options.json}: {error.strerror}", FAILED)
-    if failure is not None:
-        log.error("%s", failure)
-        return _failed(failure, FAILED)
-    return 0
+            if options.list_servers:
+                return signals.result_of(list_servers)
+            opened = signals.result_of(lambda: open_all(options, STARTED_AT))
+        except Stopped:
+            return 0
+        except AddressError as error:
+            return failed("client.py", str(error), error.status)
+        except (ValueError, OutputError) as error:
+            return failed("client.py", str(error), WRONG_USAGE)
+        except Exception as error:
+            with logging_to("client", options.telling, complain), Ending("client") as ending:
+                raise error
+            return ending.status()
+        with opened.closing, logging_to("client", options.telling, complain) as logs:
+            signals.on_hang_up(logs.reopen)
+            return _listen(options, opened, signals)
 
 
-def _failed(text: str, status: int) -> int:
-    complain("client.py", text)
-    return status
+def _listen(options: ClientOptions, opened: Opened, signals: Signals) -> int:
+    """Listen until the stream ends; the exit status."""
+    client, ending, telling = None, Ending("client"), options.telling
+    stream = human_stream(telling.json, options.output)
+    with ending:
+        client = Client(assemble(options, opened), opened.sockets)
+        with Live(
+            stream,
+            signals,
+            quiet=telling.quiet,
+            report_every_s=telling.report_every_s,
+            refresh_s=REFRESH_S,
+            wants_keys=True,
+            # The next program of a pipe may show something on the terminal, and read its keys.
+            is_alone=options.output != "-" and not telling.logs_to_terminal,
+        ) as live:
+            client.run(Console(live, client.views, options.buffer_s), signals, opened.record)
+    views = None if client is None else client.views
+    return tell_the_end(ending, telling, stream, views, opened.record, signals.may_wait)
+
+
+def start() -> NoReturn:
+    """Run as the program. Its exit status is that of `main`."""
+    run_program(main)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    start()

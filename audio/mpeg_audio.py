@@ -1,4 +1,4 @@
-"""MPEG audio Layer III frames: where they begin and end, how long they sound, what they need.
+"""MPEG audio Layer III frames: where they begin and end, how long they last, what they need.
 
 ISO/IEC 11172-3 (MPEG-1), sections 2.4.1.3 and 2.4.2.3, and ISO/IEC 13818-3 (the lower sampling
 frequencies of MPEG-2), with the common extension to 8, 11.025 and 12 kHz ("MPEG-2.5").
@@ -21,11 +21,8 @@ from typing import NamedTuple
 
 HEADER_BYTES = 4
 
-MAX_FRAME_BYTES = 1441
-"""The longest Layer III frame: 320 kbit/s at 32 kHz, or 160 kbit/s at 8 kHz, and padding."""
-
 TICKS_PER_S = 14_112_000
-"""The least common multiple of the nine sample rates: every sample lasts whole ticks."""
+"""Clock rate, the least common multiple of the nine sample rates: a sample lasts whole ticks."""
 
 # Bit rates in kbit/s by bitrate_index: 0 is free format, 15 is forbidden.
 _KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -48,15 +45,15 @@ _LAYER_III = 0xFFE20000
 
 
 class MpegAudioError(ValueError):
-    """These bytes are not a Layer III frame, or not whole ones."""
+    """Bytes that are not a Layer III frame, or not whole frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """What a frame's header says. One object for all frames of one shape."""
+    """Content of a frame's header. One object for all frames of one shape."""
 
     version: str
-    """One of `1`, `2` and `2.5`."""
+    """MPEG version: `1`, `2` or `2.5`."""
     sample_rate_hz: int
     channels: int
     bit_rate_bps: int
@@ -65,7 +62,7 @@ class FrameHeader:
     """Samples of each channel: 1152, or 576 in MPEG-2 and 2.5."""
     has_crc: bool
     main_data_bytes: int
-    """The frame without header, check word and side information."""
+    """Bytes of the frame without header, check word and side information."""
 
     @staticmethod
     def parse(data: bytes, offset: int = 0) -> FrameHeader:
@@ -77,16 +74,16 @@ class FrameHeader:
 
     @property
     def side_info_offset(self) -> int:
-        """Where the side information begins, in bytes from the start of the frame."""
+        """Bytes from the start of the frame to its side information."""
         return HEADER_BYTES + 2 * self.has_crc
 
     @property
     def duration_ticks(self) -> int:
-        """The duration of the frame, in 1 / `TICKS_PER_S` s."""
+        """Duration of the frame in 1 / `TICKS_PER_S` s."""
         return self.samples * (TICKS_PER_S // self.sample_rate_hz)
 
     def is_same_stream(self, other: FrameHeader) -> bool:
-        """Whether both may be frames of one stream: what may not change within it is equal."""
+        """Whether both may be frames of one stream, in which version and sample rate are fixed."""
         return self.version == other.version and self.sample_rate_hz == other.sample_rate_hz
 
 
@@ -96,7 +93,7 @@ class Frame(NamedTuple):
     header: FrameHeader
     data: bytes
     main_data_begin: int
-    """How many bytes of main data before this frame belong to it."""
+    """Bytes of main data before this frame that belong to it."""
 
 
 @cache  # Bounded: 2,016 shapes are valid, and errors are not kept.
@@ -138,7 +135,7 @@ def _frame_at(data: bytes, offset: int, header: FrameHeader) -> Frame:
 
 
 def split_frames(data: bytes) -> list[Frame]:
-    """The frames of `data`, which is whole frames back to back, or MpegAudioError."""
+    """The frames of `data`, which is whole frames back to back; raises MpegAudioError."""
     frames = []
     offset, end = 0, len(data)
     while offset < end:
@@ -166,13 +163,28 @@ def silent_frame(header: FrameHeader) -> bytes:
     return data.ljust(FrameHeader.parse(data).frame_bytes, b"\0")
 
 
+def muted(frame: Frame, *, keeps_main_data: bool) -> bytes:
+    """`frame` as silence, of the same length in bytes and in time.
+
+    Its main data may be part of later frames: with `keeps_main_data` they find it in its place.
+    """
+    header = frame.header
+    # No check word: it would be that of other side information. Zeros take its place.
+    data = bytearray(frame.data[:HEADER_BYTES])
+    data[1] |= 1
+    data = data.ljust(header.frame_bytes - header.main_data_bytes, b"\0")
+    if keeps_main_data:
+        data += frame.data[header.frame_bytes - header.main_data_bytes :]
+    return bytes(data.ljust(header.frame_bytes, b"\0"))
+
+
 class FrameScanner:
     """Finds the frames in bytes that may hold something else between them.
 
     In step, a frame follows the one before. Out of step (at the start and after anything else) a
-    header is believed only when another of the same stream follows its frame, or its frame ends
-    with all that came: one header by chance is found in every 150,000 random bytes, two in a
-    row are not. So a lone frame between garbage is garbage too.
+    header is believed only when another of the same stream follows its frame, or when the frame
+    ends the input: 150,000 random bytes hold one header by chance, and never two in a row. So a
+    lone frame between garbage is garbage, too.
     """
 
     def __init__(self) -> None:
@@ -181,11 +193,11 @@ class FrameScanner:
         self._stream: FrameHeader | None = None
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames that are certain by now, in order. Keeps less than two frames of bytes."""
+        """The frames that are certain by now, in order. Keeps the bytes of less than two frames."""
         return list(self._scan(self._rest + chunk, is_last=False))
 
     def finish(self) -> list[Frame]:
-        """The frames that are whole in what was kept. A frame that is cut off is dropped."""
+        """The whole frames in the bytes that were kept. A frame that is cut off is dropped."""
         return list(self._scan(self._rest, is_last=True))
 
     def _scan(self, data: bytes, *, is_last: bool) -> Iterator[Frame]:
@@ -217,7 +229,7 @@ class FrameScanner:
     def _believed(
         self, header: FrameHeader, data: bytes, offset: int, is_last: bool
     ) -> bool | None:
-        """Whether there is a frame at `offset` of `data`; None: more bytes will tell."""
+        """Whether there is a frame at `offset` of `data`; None: more bytes are needed to tell."""
         end = offset + header.frame_bytes
         if end > len(data):
             return False if is_last else None
@@ -233,9 +245,3 @@ class FrameScanner:
             return FrameHeader.parse(data, end).is_same_stream(header)
         except MpegAudioError:
             return False
-
-
-def find_frames(data: bytes) -> list[Frame]:
-    """The whole frames in `data`, which may hold anything else before, between and after them."""
-    scanner = FrameScanner()
-    return scanner.feed(data) + scanner.finish()

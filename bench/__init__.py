@@ -1,11 +1,11 @@
-"""Measurements of the two programs, as they are run by people. See `python -m bench --help`.
+"""Measurements of the two programs, run as people run them. See `python -m bench --help`.
 
-    table.py        rows, and how they are shown
-    machine.py      on what they were taken
-    processes.py    the programs, started and watched from outside
-    workshop.py     what the measurements share: effort, folder, sound server
+    table.py        rows of results, and their tables
+    machine.py      the machine they were taken on
+    processes.py    the programs, run and watched from outside
+    workshop.py     shared by the measurements: effort, folder, sound server
     programme.py    MP3 of any length
     listeners.py    many listeners in one process
 
-One file more for each family of measurements; each has a `measure` that yields rows.
+One more file for each family of measurements, with a `measure` that yields rows.
 """

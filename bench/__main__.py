@@ -1,12 +1,12 @@
-"""Measure, and say whether it is good enough.
+"""Run the measurements, and compare each with its limit.
 
-    python -m bench                         everything, in less than ten minutes
-    python -m bench first-sound pacing      only that
-    python -m bench soak                    an hour of coming and going, in a minute and a half
-    python -m bench repair-cost             the programs beside the same without repair, as long
-    python -m bench --json result.json      and for scripts
+    python -m bench                         all, in less than ten minutes
+    python -m bench first-sound pacing      only these
+    python -m bench soak                    an hour of joining and leaving, in 90 seconds
+    python -m bench repair-cost             the programs with and without repair, in 90 seconds
+    python -m bench --json result.json      results for scripts
 
-On a machine that does nothing else: the numbers are of the machine and its other work, too.
+Run on an idle machine: its other work changes the numbers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bench import (
     first_sound,
     imports,
     live_view,
+    lock,
     machine,
     memory,
     pacing,
@@ -45,6 +46,7 @@ FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "first-sound": first_sound.measure,
     "client-path": client_path.measure,
     "sealing": sealing.measure,
+    "lock": lock.measure,
     "fan-out": fanout_cost.measure,
     "server-cpu": server_cpu.measure,
     "pacing": pacing.measure,
@@ -53,17 +55,17 @@ FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "live-view": live_view.measure,
     "peers": peers.measure,
 }
-"""What takes least time comes first."""
+"""Measurements by name, the shortest first."""
 
 ON_REQUEST: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "repair-cost": repair_cost.measure,
     "soak": soak.measure,
 }
-"""Only if it is named: it takes more than a minute."""
+"""Measurements that run only if they are named: each takes more than a minute."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what was asked for; the exit status."""
+    """Run the measurements that were asked for; return the exit status."""
     options = _parser().parse_args(arguments)
     if sys.platform != "linux":
         print("bench: memory and processor time are read as Linux tells them", file=sys.stderr)

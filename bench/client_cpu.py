@@ -1,7 +1,7 @@
-"""What listening costs: processor time and memory of client.py in steady state.
+"""Cost of listening: processor time and memory of client.py in steady state.
 
 A stream of 128 kbit/s in real time, from the bundled sample in a loop, on a terminal. The clock
-starts when the client has played for a while, so starting is not in it. Processor time is that of
+starts when the client has played for a while, so start-up is left out. Processor time is that of
 all threads of the process, user and system, for each second of real time: 1 % is 10 ms.
 """
 

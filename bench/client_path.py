@@ -1,10 +1,10 @@
-"""Where a client's time goes: processor time of each step that a datagram of audio takes.
+"""Processor time of each step that a datagram of audio takes through the client.
 
-The bundled sample, over and over, as the server sends it: three frames in a datagram. Each step is
-measured alone, over thousands of datagrams in a row, so a processor that has not slept: *receive*
+The bundled sample in a loop, as the server sends it: three frames in a datagram. Each step is
+measured alone, over thousands of datagrams in a row, on a processor that has not slept: *receive*
 from a socket on loopback, *unpack* the message, the *core* (frame headers, statistics, jitter
-buffer, repair; less unpacking) and *decode* to PCM at an output that forgets it. In real time there
-are 13 datagrams a second, and most of what a client takes then is waking up: see `client_cpu.py`.
+buffer, repair; less unpacking) and *decode* to PCM at an output that drops it. In real time there
+are 13 datagrams a second, and most of the client's time is waking up: see `client_cpu.py`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from bench.table import Result, Row
 from bench.workshop import QUICK, SAMPLE, Workshop
 from broadcasting.broadcast import Broadcast
 from broadcasting.settings import Settings
-from broadcasting.source import Segment, read_segments
-from listening.listen import Listen, Playable
+from broadcasting.source.segments import Segment, read_segments
+from listening.arrival.playable import Playable
+from listening.listen import Listen
 from listening.outputs.null import Null
 from listening.playback import Playback
 from message import Message
@@ -31,19 +32,19 @@ SERVER: Address = ("192.0.2.1", 4501)
 CLIENT: Address = ("198.51.100.1", 10_000)
 
 DATAGRAMS = 2_000
-"""Of each round: 157 s of audio."""
+"""Datagrams of a round: 157 s of audio."""
 ROUNDS = 5
 DATA_BYTES = 1_320
 
 AT_ONCE = 50
-"""Datagrams that lie in the socket's buffer when they are read: 2,304 bytes each of 212,992."""
+"""Datagrams in the socket's buffer when they are read: 2,304 bytes each of 212,992."""
 
 STEPS = ("receive", "unpack", "core", "decode")
 
 
 @dataclass(slots=True)
 class _Costs:
-    """Seconds of processor time of one round, for all datagrams."""
+    """Processor time of one round, for all datagrams, in seconds."""
 
     of: dict[str, float] = field(default_factory=dict)
 
@@ -103,7 +104,7 @@ def _round(count: int) -> tuple[int, _Costs]:
 def _recorded(
     segments: Iterator[Segment], count: int
 ) -> tuple[Listen, Sequence[tuple[float, bytes]]]:
-    """A registered listener, and what the server sends it and when, after the opening burst."""
+    """A registered listener, and the datagrams after its first burst with their times."""
     now = 1000.0
     server = Broadcast(
         Settings(timeout_s=1e9), stream_id=1, secret=bytes(32), token=lambda: "token"
@@ -120,21 +121,24 @@ def _recorded(
     )
     sent: list[tuple[float, bytes]] = []
     while True:
-        while server.wants_segment:
-            server.add_segment(next(segments))
         listen.on_due(now)
+        answers: list[tuple[bytes, Address]] = []
         for datagram, _ in listen.datagrams_to_send(now):
-            server.receive_datagram(datagram, CLIENT, now)
-        server.on_due(now)
-        turn = server.take_turn(now)
-        for datagram, _ in server.datagrams_to_send(now):
+            received = server.receive_datagram(datagram, CLIENT, now)
+            answers += received.answers if received else ()
+        step = server.step(now)
+        for datagram, _ in [*answers, *step.answers]:
             listen.receive_datagram(datagram, SERVER, now)
-        if turn is not None:
-            sent += [(now, one.datagram) for one in turn.messages]
+        if step.turn is not None:
+            # A loop begins a track at each round, and says so in a message of its own.
+            sent += [(now, one.datagram) for one in step.turn.messages if not one.is_track]
             if len(sent) >= count:
                 return listen, sent
-        # Until the handshake is over nothing is due.
-        now = max(now, server.next_due() or now)
+        if step.wants_segment:
+            server.add_segment(next(segments))
+        else:
+            # Until the handshake is over nothing is due.
+            now = max(now, step.due or now)
 
 
 def _receiving_s(datagrams: Sequence[bytes]) -> float:

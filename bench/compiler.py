@@ -1,4 +1,4 @@
-"""The C of the measurements, compiled when it is needed, into the run's own folder."""
+"""Compiler of the C parts, into the folder of the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPTIONS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
 def compiled(workshop: Workshop, source: str, *, shared: bool = False) -> Path:
-    """The program, or the shared library, of `source` in this folder; Failed if there is none."""
+    """Program, or shared library, made of `source` in this folder; raises Failed."""
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise Failed("there is no C compiler")

@@ -4,12 +4,12 @@
     python -m bench.crowd LIBRARY LISTENERS 0       addresses that only count what comes to them
 
 Each listener is an address, from 127.1.0.1 on. Their socket (`crowd_socket.py`) is emptied every
-two milliseconds; no send has to wake anybody, as if the listeners were on machines of their own.
-Each shakes hands as client.py does, reports as often as the server asks, with all the
-figures of a report, and says goodbye. Nothing is played.
+two milliseconds, so that no send wakes a process, as with listeners on machines of their own.
+Each shakes hands as client.py does, reports as often as the server asks, with all figures, and says
+goodbye. Nothing is played.
 
-A line on standard input is a question, a line of JSON on standard output the answer: `count`, then
-the end of the input, at which all leave.
+Commands come on standard input: `count` is answered by a line of JSON on standard output; at the
+end of the input all listeners leave.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, Self
 
 from bench.crowd_socket import LATE_BIN_MS, LATE_BINS, CrowdSocket
 from bench.processes import PATIENCE_S, ROOT, Failed
-from listening.session import REPORT_EARLY_S, TOGETHER_S
+from listening.session.report_timing import REPORT_EARLY_S, TOGETHER_S
 from message import (
     CONNECT_BYTES,
     Accept,
@@ -43,54 +43,53 @@ from message import (
 )
 
 MAX_LISTENERS = 60_000
-"""To 127.1.255.255, with some to spare."""
+"""Most listeners: addresses up to 127.1.255.255, with some to spare."""
 
 LOOK_EVERY_S = 0.002
 
 REPORT_S = 1.0
-"""As long as the server asks for nothing else."""
+"""Pause between REPORTs until the server asks for another."""
 
 REPORT_SHARE = 0.75
-"""Listeners that are asked for longer pauses make them so much shorter, on the average."""
+"""Factor by which listeners shorten the pauses that the server asks for, on average."""
 
 STATUS_EVERY_S = 1.0
 
 AT_ONCE = 200
-"""Handshakes on their way at one time: the server's socket has room for some hundreds."""
+"""Handshakes under way at one time: the server's socket holds some hundreds."""
 AGAIN_S = 0.5
 JOIN_WITHIN_S = 60.0
 LEAVE_WITHIN_S = 30.0
 
 IN_FLIGHT_S = 0.5
-"""How long after a count begins the datagrams that were sent before may still come."""
+"""Time after the start of a count in which earlier datagrams may still come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What came, to all listeners together."""
+    """Figures of all listeners together."""
 
     expected: int
-    """AUDIO messages from the first that each was promised to the last that was sent; those that
-    came where nothing was promised."""
+    """AUDIO messages from the first that each listener was promised to the last that was sent, and
+    those received without a promise."""
     received: int
     fewest: int
     most: int
-    """Of one listener."""
+    """Fewest and most AUDIO messages that one listener received."""
     dropped: int
-    """By the crowd's own socket."""
+    """Datagrams dropped by the crowd's own socket."""
     late_ms: dict[str, float | None]
-    """Since the last count: how much later than the most punctual message of all the others came,
-    each with its first copy and against its media time; 50 %, 99 % and the worst. To within the two
-    milliseconds that pass between two looks; or, with `every_copy`, each copy, when the kernel had
-    it. Not for messages that are sent together."""
+    """Lateness since the last count, 50 %, 99 % and the worst: arrival of the first copy less its
+    media time, compared with the most punctual message; exact to 2 ms. With `every_copy`: of each
+    copy, stamped by the kernel. Not for messages that are sent together."""
     report_s: float
-    """What the server asked for."""
+    """Pause between REPORTs that the server asked for."""
     cpu_s: float
-    """Processor time of the crowd."""
+    """Processor time of the crowd, in seconds."""
 
 
 class Crowd:
-    """The listeners, seen from the process that measures; registered when `with` begins."""
+    """Handle of the crowd in the measuring process; in `with`, all listeners are registered."""
 
     def __init__(
         self, library: Path, listeners: int, port: int = 0, *, every_copy: bool = False
@@ -105,7 +104,7 @@ class Crowd:
             text=True,
         )
         self.port = 0
-        """The crowd's own, for who sends to it without being asked."""
+        """Port of the crowd, for programs that send without a handshake."""
 
     def __enter__(self) -> Self:
         try:
@@ -133,7 +132,7 @@ class Crowd:
         self._process.stdout.close()
 
     def count(self) -> Count:
-        """What has come so far, and should have."""
+        """Counts so far: what has come, and what should have."""
         assert self._process.stdin is not None
         self._process.stdin.write("count\n")
         self._process.stdin.flush()
@@ -152,7 +151,7 @@ class Crowd:
 
 
 class _Listeners:
-    """The protocol of all of them."""
+    """Protocol of all listeners."""
 
     def __init__(self, library: str, count: int, port: int, *, every: bool) -> None:
         self._port = port
@@ -183,13 +182,13 @@ class _Listeners:
             raise Failed(f"only {sum(map(bool, self._sessions))} listeners were registered")
 
     def leave(self) -> None:
-        """Say goodbye until it is answered; or not, if the server has gone."""
+        """Say goodbye until it is answered, or the server has gone."""
         self._is_leaving = True
         if self._port:
             self._each(self._part, LEAVE_WITHIN_S)
 
     def _each(self, act: Callable[[int], None], within_s: float) -> bool:
-        """`act` for each, some at a time and again, until it is answered; whether all were."""
+        """Call `act` for each listener until it is answered; return whether all were."""
         waiting = iter(range(self._count))
         under_way: dict[int, float] = {}
         give_up_at = time.monotonic() + within_s
@@ -208,7 +207,7 @@ class _Listeners:
             time.sleep(LOOK_EVERY_S)
 
     def look(self, now: float) -> list[int]:
-        """Take what has come and send what is due; who was registered, or let go."""
+        """Receive, and send what is due; return listeners that have just registered or left."""
         done = []
         for listener, datagram in self._socket.receive():
             message = Message.unpack(datagram)
@@ -230,13 +229,13 @@ class _Listeners:
                 self._sessions[listener] = b""
                 done.append(listener)
             elif message.type == Type.REJECT and not self._is_leaving:
-                # A report that crosses a goodbye is refused, too, and rightly.
+                # A REPORT that crosses a GOODBYE is refused as well.
                 raise Failed("the server refused a listener")
         self._report(now)
         return done
 
     def count(self) -> Count:
-        """Wait for what is on its way, then count."""
+        """Wait for datagrams under way, then count."""
         state = self._socket.state
         state.until = state.next_sequence
         until = time.monotonic() + IN_FLIGHT_S
@@ -272,9 +271,9 @@ class _Listeners:
         self._socket.send(listener, connect.to_message().pack(CONNECT_BYTES), self._port)
 
     def _report(self, now: float) -> None:
-        """As many REPORTs as are due, when audio has come, as client.py does.
+        """Send the REPORTs that are due, when audio has come, as client.py does.
 
-        Together, where they are seldom: the server's clock is ours.
+        Rare ones go together, at the server's whole seconds: its clock is ours.
         """
         pause_s = self._report_s * (REPORT_SHARE if self._report_s > REPORT_S else 1.0)
         self._reports_due += (now - self._looked_at) * self._count / pause_s
@@ -290,7 +289,7 @@ class _Listeners:
             listener = self._next_reporter
             self._next_reporter = (listener + 1) % self._count
             if now >= self._status_due:
-                # One answer a second tells all what each would be told by its own.
+                # One answer a second tells all listeners what their own would.
                 self._status_due = now + STATUS_EVERY_S
                 self._socket.state.want_status = 1
             if self._sessions[listener]:
@@ -318,7 +317,7 @@ class _Listeners:
 
 
 def _template(kind: type[Report]) -> bytes:
-    """A report as the client packs it, with places for what differs: packing costs too much."""
+    """Template of a packed REPORT: packing each one would cost too much."""
     content = kind(
         session="session",
         clock_us=111111,
@@ -338,7 +337,7 @@ def _template(kind: type[Report]) -> bytes:
 
 
 def main() -> int:
-    """Be the crowd."""
+    """Run the crowd."""
     parser = argparse.ArgumentParser(prog="bench.crowd")
     parser.add_argument("library")
     parser.add_argument("listeners", type=int, choices=range(1, MAX_LISTENERS), metavar="LISTENERS")

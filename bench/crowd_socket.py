@@ -1,7 +1,7 @@
 """The one socket of all listeners of a crowd, emptied and counted by `crowd.c`.
 
-It is bound to every address: it speaks from the listener's, and learns from which one a datagram
-was for by IP_PKTINFO.
+It is bound to every address; IP_PKTINFO says for which address a datagram is, and from which one to
+send.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ import struct
 from array import array
 
 from bench.processes import HOST
-from shell.udp import SOL_UDP, UDP_GRO
+from shell.network.udp import SOL_UDP, UDP_GRO
 
 FIRST_LISTENER = 0x7F01_0001
-"""127.1.0.1, as a number."""
+"""First address, 127.1.0.1, as a number."""
 
 LATE_BINS, LATE_BIN_MS = 8192, 0.5
-"""How late what comes is: a count for each half of a millisecond (crowd.c)."""
+"""Bins of lateness, 0.5 ms each, as in crowd.c."""
 
 RECEIVE_BUFFER_BYTES = 256 << 20
-"""Half a second for ten thousand listeners, as the kernel counts (2,304 bytes a datagram)."""
+"""Receive buffer: half a second of ten thousand listeners at 2,304 bytes a datagram."""
 
 ROOM_FOR_CONTROL = 1024
 SO_RCVBUFFORCE, SO_TIMESTAMPNS, SO_RXQ_OVFL = 33, 35, 40
-"""asm-generic/socket.h."""
+"""Socket option, from asm-generic/socket.h."""
 IP_PKTINFO = 8
-"""linux/in.h."""
+"""Socket option, from linux/in.h."""
 _PKTINFO = struct.Struct("=I4s4x")
 
 
 def address_of(listener: int) -> str:
-    """The address of a listener, counted from 0."""
+    """Address of listener `number`, counted from 0."""
     return socket.inet_ntoa((FIRST_LISTENER + listener).to_bytes(4))
 
 
 class _State(ctypes.Structure):
-    """struct crowd of crowd.c."""
+    """`struct crowd` of crowd.c."""
 
     _fields_ = (
         ("first_address", ctypes.c_uint32),
@@ -60,7 +60,7 @@ class _State(ctypes.Structure):
 
 
 class _Control(ctypes.Structure):
-    """struct control of crowd.c."""
+    """`struct control` of crowd.c."""
 
     _fields_ = (
         ("listener", ctypes.c_uint32),
@@ -70,12 +70,12 @@ class _Control(ctypes.Structure):
 
 
 class CrowdSocket:
-    """The one socket of all listeners."""
+    """Socket of all listeners."""
 
     def __init__(self, library: str, listeners: int, *, anything: bool, every: bool) -> None:
         self.received = array("Q", bytes(8 * listeners))
         self.apart = array("Q", bytes(8 * listeners))
-        """What has come since `state.until` was set, and belongs to the next count."""
+        """Messages since `state.until` was set: they belong to the next count."""
         self.late = array("Q", bytes(8 * LATE_BINS))
         self.state = _State(
             first_address=FIRST_LISTENER,
@@ -107,11 +107,11 @@ class CrowdSocket:
         ]
 
     def send(self, listener: int, datagram: bytes, port: int) -> None:
-        """From the address of `listener` to `port` of this machine."""
+        """Send from the address of `listener` to `port` of this machine."""
         self._socket.sendmsg([datagram], self._sources[listener], 0, (HOST, port))
 
     def receive(self) -> list[tuple[int, bytes]]:
-        """Count all AUDIO that has come; the other messages, each with its listener."""
+        """Count all AUDIO received; return the other messages, each with its listener."""
         taken = self._drain(
             self._socket.fileno(), ctypes.byref(self.state), self._controls, ROOM_FOR_CONTROL
         )

@@ -1,15 +1,15 @@
-"""What it costs to reach everyone: our fan-out beside a C program that does the same.
+"""Cost of sending to every listener: our fan-out beside a C program that does the same.
 
 Datagrams for each second of processor time, user and system, of the process that sends: ours is
-`broadcasting.fanout.Fanout` with N listeners joined, called once a tick as the server calls it;
-the other is `fanout.c`, sendmmsg(2) on headers prepared once, in batches of 256 and of 1,024. One
-datagram a tick, then seven, which both hand to the kernel as one payload to cut (UDP_SEGMENT).
+`Fanout` of broadcasting/sending/ with N listeners joined, called once a tick as the server calls
+it; the other is `fanout.c`, sendmmsg(2) on headers prepared once, in batches of 256 and of 1,024.
+One datagram a tick, then seven, which both hand to the kernel as one payload to cut (UDP_SEGMENT).
 Same bytes, same addresses (127.1.0.1 and on), same options of the socket. All of them reach one
 socket, whose buffer holds one datagram: the rest is dropped there, alike for both, which makes a
-datagram as cheap as it can be and our share of its cost as large.
+datagram as cheap as possible, and so our share of its cost as large as possible.
 
-The ways take turns; a ratio is that of two neighbours in one round. Below a thousand listeners
-the ratio is for information: a tick is then one call, and costs next to nothing in either.
+Both take turns; a ratio is that of two neighbours in one round. Below a thousand listeners the
+ratio is for information: a tick is one call, which costs next to nothing in either.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from bench.compiler import compiled
 from bench.processes import HOST, PATIENCE_S, Failed
 from bench.table import Result, Row, at_least
 from bench.workshop import QUICK, Workshop
-from broadcasting.fanout import Fanout
-from shell.udp import open_server_sockets
+from broadcasting.sending.fanout import Fanout
+from shell.network.udp import open_server_sockets
 
 LISTENERS = (10, 100, 1_000, 10_000)
 DATAGRAM_BYTES = 1_286
@@ -37,10 +37,10 @@ BATCHES = (256, 1024)
 MTU_BYTES = 1400
 
 MESSAGES = 50_000
-"""Of each way in each round: a quarter of a second."""
+"""Messages of each program in each round: they take a quarter of a second."""
 
 ROUNDS = 11
-"""Of those that have something to reach: the two are so near that a busy machine hides it."""
+"""Rounds of a ratio that has a limit: a busy machine hides the small difference."""
 
 LIMITED_FROM = 1_000
 LIMITS = {1: 0.95, TOGETHER: 0.9}
@@ -72,7 +72,7 @@ def measure(workshop: Workshop) -> Iterator[Result]:
 def _rounds(
     program: Path, listeners: int, datagrams: int, ticks: int, rounds: int
 ) -> tuple[list[float], dict[int, list[float]]]:
-    """Datagrams a CPU second of ours, and of C by batch, one value a round."""
+    """Datagrams per CPU second: ours, and C's by batch, one value for each round."""
     ours: list[float] = []
     theirs: dict[int, list[float]] = {batch: [] for batch in BATCHES}
     sent = listeners * datagrams * ticks
@@ -83,7 +83,7 @@ def _rounds(
         for number in range(FIRST_LISTENER, FIRST_LISTENER + listeners):
             fanout.join((socket.inet_ntoa(number.to_bytes(4)), port))
         for turn in range(rounds):
-            # Who begins changes, so that a machine that grows faster or slower favours nobody.
+            # The order changes, so that a machine that gets faster or slower favours neither.
             for who in (None, *BATCHES) if turn % 2 else (*BATCHES, None):
                 if who is None:
                     ours.append(sent / _our_cpu_s(fanout, datagrams, ticks))
@@ -94,7 +94,7 @@ def _rounds(
 
 
 def _receiver() -> socket.socket:
-    """A socket for every address of this machine that drops nearly all of it."""
+    """Socket of every address of this machine, which drops nearly all datagrams."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALLEST_BUFFER_BYTES)
     sock.bind(("0.0.0.0", 0))  # noqa: S104 - the listeners' addresses are all of 127.0.0.0/8

@@ -1,12 +1,12 @@
-"""How long a listener waits for the first sound, and how much lies in the buffer by then.
+"""Time to the first sound of a listener, and its buffer by then.
 
 *Connecting* begins when client.py sends its first CONNECT; the *first sound* is there when the
 first sample was handed to the output: to the sound device, which plays from then on, to the file,
-or to `null`. Both moments stand in the client's log, to the millisecond. From the start of the
-program (its first line, when Python has started) is `first_sound_s` of its JSON.
+or to `null`. Both times are in the client's log, to the millisecond. From the start of the
+program (its first line, after Python has started) is `first_sound_s` of its JSON.
 
-The *first* listener is the one that the server has waited for; a *late* one comes when the stream
-has run for 5 s. What lies in the buffer is all the audio that has come before the first sound.
+The *first* listener is the one that the server waits for; a *late* one comes after 5 s of the
+stream. The buffer is all audio that has come before the first sound.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How one run of the client began."""
+    """Start of one run of the client."""
 
     after_connecting_ms: float
     after_program_ms: float

@@ -1,11 +1,11 @@
-"""Listeners of Icecast, and the one who feeds it, in a process of their own.
+"""Listeners of Icecast, and its source, in a process of their own.
 
     python -m bench.icecast_crowd PORT LISTENERS FILE
 
-Each listener is a TCP connection that reads and throws away, twice a second. The feed is sent in
-real time, in the pieces of our own segments: three frames of MP3 every 78 ms, at absolute times.
-A line on standard output is JSON: when all listen, and after each line on standard input how many
-bytes have come to the listener who has fewest. The end of the input ends it.
+Each listener is a TCP connection that reads and drops, twice a second. The source sends in real
+time, in pieces like our segments: three frames of MP3 every 78 ms, at absolute times. A line of
+JSON on standard output says when all listen; one more answers each line on standard input with the
+bytes that came to the listener with fewest. The process ends with its input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from bench.processes import HOST
-from wire.mpeg_audio import find_frames
+from bench.programme import find_frames
 
 MOUNT = "/stream"
 PASSWORD = "benchmark"  # noqa: S105 - of a server that lives for seconds, on this machine
@@ -31,12 +31,12 @@ PATIENCE_S = 20.0
 PAUSE_S = 0.05
 AT_ONCE = 64
 CONNECT_EVERY_S = 0.0003
-"""Icecast's own queue has room for 5; whom it has no room for tries again a second later."""
+"""Connections opened at one time: Icecast's queue holds 5, and others retry after a second."""
 TOO_MUCH = 1 << 16
 
 
 def feed(port: int, path: Path) -> None:
-    """Be the source, in real time, for ever or until Icecast hangs up."""
+    """Send as the source, in real time, until Icecast hangs up."""
     frames = find_frames(path.read_bytes())
     frame_s = frames[0].header.samples / frames[0].header.sample_rate_hz
     key = base64.b64encode(f"source:{PASSWORD}".encode()).decode()
@@ -55,7 +55,7 @@ def feed(port: int, path: Path) -> None:
 
 
 def listen(port: int, count: int) -> list[socket.socket]:
-    """Connections that have been answered."""
+    """Connections, answered."""
     request = f"GET {MOUNT} HTTP/1.0\r\n\r\n".encode()
     _wait_for_stream(port, request)
     sockets: dict[int, socket.socket] = {}
@@ -108,7 +108,7 @@ def _connected(port: int) -> socket.socket:
 
 
 def main() -> int:
-    """Feed, listen, answer."""
+    """Run source and listeners, and answer questions."""
     port, count, path = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     threading.Thread(target=feed, args=(port, path), name="feed", daemon=True).start()
@@ -118,7 +118,7 @@ def main() -> int:
     while True:
         for listener, sock in enumerate(sockets):
             try:
-                # MSG_TRUNC on TCP: thrown away in the kernel.
+                # MSG_TRUNC on TCP: dropped in the kernel.
                 received[listener] += len(sock.recv(TOO_MUCH, socket.MSG_TRUNC))
             except BlockingIOError:
                 continue

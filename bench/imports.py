@@ -1,8 +1,8 @@
-"""How long it takes until a program's own code runs.
+"""Time until a program's own code runs.
 
 The wall time of `python -c "import client"` less that of `python -c ""`, taken in turn, with
-bytecode compiled before. The client's heavy libraries are not in it: they are imported while the
-server's answer is on its way.
+bytecode compiled before. The client's heavy libraries are left out: they are imported while the
+server's answer is under way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Many listeners in one process: the real handshake, REPORTs and GOODBYE, but no sound.
 
-What a listener costs the server is the same as with client.py; what it costs the machine is so
-little that ten of them, and the server, fit on one core. A thread of its own serves them all.
+A listener costs the server as much as client.py does; it costs the machine so little that ten of
+them, and the server, fit on one core. One thread serves them all.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ RECEIVE_BUFFER_BYTES = 4 << 20
 DATAGRAM_BYTES = 65_535
 
 LONGEST_WAIT_S = 0.1
-"""So that it is soon noticed that the listeners should leave."""
+"""Longest wait, so that the end of the block is noticed soon."""
 
 
 @dataclasses.dataclass(slots=True)
 class Arrivals:
-    """When the AUDIO of one listener came. Both arrays are of the same length."""
+    """Arrival times of the AUDIO of one listener. Both arrays have one length."""
 
     media_time_us: array[int]
     at: array[float]
-    """Monotonic, in seconds."""
+    """Monotonic arrival times, in seconds."""
     speed: float = 1.0
     live_time_us: int = 0
-    """From here on AUDIO is sent when it is due; what is before comes at once."""
+    """Media time from which AUDIO is sent when it is due; earlier AUDIO comes at once."""
 
 
 class Listeners:
-    """`count` listeners of the server on `port`, from `with` to the end of its block.
+    """`count` listeners of the server on `port`, for the length of a `with` block.
 
-    With `look_every_s` they look only so often whether something has come, so that no send has to
-    wake them: that would be work of the listeners' machine, done at the expense of the server.
+    With `look_every_s` they read only at this interval, so that no send wakes them: in reality
+    that would be work of the listeners' machines.
     """
 
     def __init__(self, port: int, count: int = 1, look_every_s: float | None = None) -> None:
         self._look_every_s = look_every_s
         self.arrivals = Arrivals(array("q"), array("d"))
-        """Of the first of them."""
+        """Arrivals of the first listener."""
         self._poll = select.poll()
         self._all: dict[int, _Listener] = {}
         for index in range(count):
@@ -97,22 +97,22 @@ class Listeners:
             listener.socket.close()
 
     def vanish(self) -> None:
-        """At the end of the block they will be gone without a word."""
+        """Make the listeners leave without a GOODBYE at the end of the block."""
         self._says_goodbye = False
 
     @property
     def received(self) -> int:
-        """AUDIO messages that came, to all of them together."""
+        """AUDIO messages received, by all listeners together."""
         return sum(one.received for one in self._all.values())
 
     @property
     def expected(self) -> int:
-        """AUDIO messages that were sent to them, as far as they know."""
+        """AUDIO messages sent to them, as far as they know."""
         return sum(one.next_sequence - one.first_sequence for one in self._all.values())
 
     @property
     def ended(self) -> bool:
-        """Whether every one of them was told the end."""
+        """Whether every listener received END."""
         return all(one.ended for one in self._all.values())
 
     def _serve(self) -> None:
@@ -128,7 +128,7 @@ class Listeners:
                 one.leave()
 
     def _wait(self, now: float) -> list[tuple[int, int]]:
-        """Which of them have something, after a while."""
+        """Listeners that have received something, after a while."""
         if self._look_every_s is not None:
             time.sleep(self._look_every_s)
             return self._poll.poll(0)
@@ -156,7 +156,7 @@ class _Listener:
         self._sequence = 0
 
     def act(self, now: float) -> None:
-        """Connect, or report."""
+        """Send CONNECT or REPORT."""
         if not self.session:
             self._send(Connect(nonce=self._nonce, cookie=self._cookie), CONNECT_BYTES)
             self.act_at = now + AGAIN_S
@@ -168,12 +168,12 @@ class _Listener:
             self.act_at = now + pause_s
 
     def leave(self) -> None:
-        """Say goodbye, once."""
+        """Send GOODBYE once."""
         if self.session:
             self._send(self._report(Goodbye, time.monotonic()))
 
     def receive(self) -> None:
-        """Take everything that has come."""
+        """Receive everything that has come."""
         while True:
             try:
                 data = self.socket.recv(DATAGRAM_BYTES)

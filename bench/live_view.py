@@ -1,10 +1,10 @@
-"""What the live view costs: of the server with a thousand listeners, and of the client.
+"""Cost of the live view: at the server with a thousand listeners, and at the client.
 
 Each program runs on a terminal twice in turn, with its live view and without (`-q --report-every
-0`), and nothing else differs. The listeners (`crowd.py`) have shaken hands and report, so the table
-has figures to read and to rank. The main thread of either program does nothing but look and draw:
-its own processor time is what the view costs, and the difference of the two whole processes shows
-whether others pay for it, too. *Lateness* is what the server says of its sends.
+0`). The listeners (`crowd.py`) have shaken hands and report, so the table has figures to rank. The
+main thread of either program only looks and draws: its processor time is the cost of the view, and
+the difference between the two processes shows whether other threads pay as well. *Lateness* is what
+the server says of its sends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDS, QUICK_ROUNDS = 3, 1
 LIMIT_PERCENT = 1.0
 
 Seen = dict[bool, list[float]]
-"""With the view (True) and without, one value for each round."""
+"""Values with the view (True) and without, one for each round."""
 
 
 def measure(workshop: Workshop) -> Iterator[Result]:

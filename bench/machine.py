@@ -1,4 +1,4 @@
-"""On what machine the numbers were taken: without it they mean little."""
+"""Machine on which the numbers were taken: without it they mean little."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import platform
 from pathlib import Path
 
 BUSY_LOAD = 0.5
-"""A load above this is somebody else's work: a machine that does nothing shows about 0.1."""
+"""Load of a busy machine: an idle one shows about 0.1."""
 
 
 def description() -> dict[str, str | int | float | None]:
-    """The machine, and how busy it is before anything is measured."""
+    """The machine, and its load before the measurements."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -22,12 +22,12 @@ def description() -> dict[str, str | int | float | None]:
 
 
 def as_text(machine: dict[str, str | int | float | None]) -> str:
-    """The machine on one line."""
+    """The machine in one line."""
     return "{cpu}, {cores} cores, {system}, {python}".format(**machine)
 
 
 def load() -> float | None:
-    """Processes that wanted to run, the mean of the last minute; None where nobody counts."""
+    """Mean number of running processes in the last minute; None where it is unknown."""
     try:
         return round(os.getloadavg()[0], 2)
     except OSError:

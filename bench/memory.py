@@ -1,8 +1,8 @@
-"""Whether memory stays what it is, over an hour of media, and over files of any length.
+"""Growth of memory over an hour of media, and with the length of files.
 
 An hour of MP3 in one file passes at many times real time, to one client (output null). Resident
-memory of both programs is noted all the time. Its *growth* is how much a straight line rises
-through what was noted after the first tenth, when the buffers are full and everything is imported.
+memory of both programs is noted all the time. Its *growth* is the rise of a straight line through
+the values after the first tenth, when the buffers are full and everything is imported.
 
 The server's memory must not depend on the length of the file: its peak with an hour, less its
 peak with ten minutes.
@@ -22,13 +22,13 @@ from bench.workshop import Workshop
 
 SAMPLE_EVERY_S = 0.1
 END_S = 0.5
-"""Before the stream ends, so that both programs are still there."""
+"""Time before the end of the stream at which memory is noted last."""
 
 SAMPLES_KEPT = 100
-"""In the JSON."""
+"""Samples in the JSON."""
 
 GROWTH_MB = 2.0
-"""Noise of the allocator, and FFmpeg's index of a file, which ends at 1 MB (max_index_size)."""
+"""Allowed growth: noise of the allocator, and FFmpeg's index of a file, at most 1 MB."""
 LIMIT_MB = 100.0
 
 
@@ -86,7 +86,7 @@ def _server_peak(workshop: Workshop, media_s: float) -> float:
 
 
 def _watch(seconds: float, *programs: Program) -> list[list[tuple[float, float]]]:
-    """Seconds since its start and memory in MB of each program, until just before the end."""
+    """Memory of each program until just before the end: seconds since its start, and MB."""
     noted: list[list[tuple[float, float]]] = [[] for _ in programs]
     end = time.monotonic() + seconds - END_S
     while time.monotonic() < end:
@@ -98,6 +98,6 @@ def _watch(seconds: float, *programs: Program) -> list[list[tuple[float, float]]
 
 
 def _growth(samples: Sequence[tuple[float, float]]) -> float:
-    """MB by which the line rises, after the first tenth."""
+    """Rise of the line after the first tenth, in MB."""
     times, memory = zip(*samples[len(samples) // 10 :], strict=True)
     return statistics.linear_regression(times, memory).slope * float(times[-1] - times[0])

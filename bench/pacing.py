@@ -1,13 +1,13 @@
-"""How punctual the server is: the lateness of its sends, and whether errors add up.
+"""Punctuality of the server: lateness of its sends, and whether errors add up.
 
 Lateness in real time, on a terminal: what server.py says of itself (from a message's deadline to
-the first send of it), and what a listener sees: how much later than the most punctual message the
-others came, measured against their media times; the listener's own lateness is in it. What the
-machine itself does at the same time is told beside it: how late a process that only sleeps wakes.
+its first send), and what a listener sees: how much later than the most punctual message the others
+came, measured against their media times, the listener's own lateness included. Beside it stands the
+lateness of the machine: that of a process that only sleeps.
 
 Drift over an hour of media, which passes at many times real time: the median lateness that a
 listener sees in the last tenth of the hour, less that in the first tenth. Deadlines are absolute,
-so it must be nothing, but for the noise.
+so it must be zero but for noise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.workshop import SAMPLE, Workshop
 LIMIT_MS = 2.0
 
 SLEEP_S = 0.078
-"""As long as the server sleeps between two messages of 128 kbit/s."""
+"""Sleep of the server between two messages of 128 kbit/s."""
 
 
 def measure(workshop: Workshop) -> Iterator[Result]:
@@ -67,7 +67,7 @@ def _lateness(workshop: Workshop) -> Iterator[Result]:
 
 
 def _lateness_of_sleep_ms(seconds: float) -> list[float]:
-    """Sleep from one deadline to the next for so long; how late each was, in order of size."""
+    """Sleep from deadline to deadline for `seconds`; return the sorted lateness, in ms."""
     lateness_ms = []
     began = time.monotonic()
     for index in range(1, round(seconds / SLEEP_S) + 1):
@@ -100,7 +100,7 @@ def _drift(workshop: Workshop) -> Iterator[Result]:
 
 
 def lateness_seen_ms(arrivals: Arrivals) -> list[float]:
-    """How much later than the most punctual message each one came, against its media time."""
+    """Lateness of each message against its media time, compared with the most punctual one."""
     offsets = [
         at - media_time_us / 1e6 / arrivals.speed
         for media_time_us, at in zip(arrivals.media_time_us, arrivals.at, strict=True)
@@ -111,7 +111,7 @@ def lateness_seen_ms(arrivals: Arrivals) -> list[float]:
 
 
 def drift_ms(arrivals: Arrivals) -> float:
-    """The median lateness in the last tenth, less that in the first."""
+    """Median lateness in the last tenth, less that in the first."""
     lateness_ms = lateness_seen_ms(arrivals)
     tenth = len(lateness_ms) // 10
     return statistics.median(lateness_ms[-tenth:]) - statistics.median(lateness_ms[:tenth])

@@ -1,9 +1,9 @@
-"""Other programs that send one MP3 to many, run for comparison: GStreamer and Icecast 2.
+"""Other programs that send one MP3 to many listeners, for comparison: GStreamer and Icecast 2.
 
 Each sends as `server.py` does by default: three frames of MP3 every 78 ms, in real time, to as
 many listeners. GStreamer packs them into RTP, which puts as many into a datagram as fit an MTU of
-1,400 bytes, and its `multiudpsink` sends that to a list of addresses; nobody registers, reports or
-is answered. Icecast is fed by a source client and serves TCP connections (`icecast_crowd.py`).
+1,400 bytes, and its `multiudpsink` sends that to a list of addresses, without registration, reports
+or answers. Icecast is fed by a source client and serves TCP connections (`icecast_crowd.py`).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from bench.workshop import BIT_RATE_BPS
 GSTREAMER, ICECAST = "gst-launch-1.0", "icecast2"
 
 DATAGRAMS_PER_S = 44_100 / 1152 / 3
-"""Three frames in each."""
+"""Datagrams per second of three frames each."""
 
 CLIENTS_A_SINK = 5_000
-"""Their addresses must fit one argument of a program: 128 KiB (MAX_ARG_STRLEN)."""
+"""Most listeners: their addresses must fit one argument, 128 KiB (MAX_ARG_STRLEN)."""
 
 ENOUGH = 0.9
-"""Of what should have come, to be sure that the peer does its work. The rest is how far the ends
-of what is counted here and sent there are apart."""
+"""Least share that must come, as proof that the peer works; counting and sending do not end
+together."""
 
 NOBODY = "nobody"
 
@@ -68,17 +68,17 @@ _CONFIGURATION = """<icecast>
 """
 
 CpuClock = Callable[[], float]
-"""Processor time that a running program has used, in seconds."""
+"""Processor time used by a running program, in seconds."""
 
 
 def missing(program: str) -> str | None:
-    """Why that program cannot be measured, or None."""
+    """Why the program cannot be measured; None if it can."""
     return None if shutil.which(program) else f"{program} is not installed"
 
 
 @contextlib.contextmanager
 def gstreamer(library: Path, mp3: Path, listeners: int) -> Iterator[CpuClock]:
-    """GStreamer, sending. Raises Failed at the end if too little has come."""
+    """Run GStreamer; raises Failed at the end if too little has come."""
     with Crowd(library, listeners) as crowd:
         clients = [f"{address_of(one)}:{crowd.port}" for one in range(listeners)]
         sinks = [
@@ -96,7 +96,7 @@ def gstreamer(library: Path, mp3: Path, listeners: int) -> Iterator[CpuClock]:
                 clock()
             began, before = time.monotonic(), crowd.count().fewest
             yield clock
-            # Both counts wait for as long, so that the time between them is that of what came.
+            # Both counts wait equally long, so that the time between them fits what came.
             expected = (time.monotonic() - began) * DATAGRAMS_PER_S
             came = crowd.count().fewest - before
             if came < ENOUGH * expected:
@@ -105,7 +105,7 @@ def gstreamer(library: Path, mp3: Path, listeners: int) -> Iterator[CpuClock]:
 
 @contextlib.contextmanager
 def icecast(folder: Path, mp3: Path, listeners: int) -> Iterator[CpuClock]:
-    """Icecast, serving. Raises Failed at the end if too little has come."""
+    """Run Icecast; raises Failed at the end if too little has come."""
     folder.mkdir()
     raise_file_limit()
     with socket.socket() as probe:
@@ -147,7 +147,7 @@ def icecast(folder: Path, mp3: Path, listeners: int) -> Iterator[CpuClock]:
 
 
 def raise_file_limit() -> None:
-    """Let this process, and those it starts, open as many files as the system allows."""
+    """Raise the limit of open files of this process and its children to the maximum."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -171,7 +171,7 @@ def _running(command: list[str]) -> Iterator[CpuClock]:
 
 
 def _owner() -> str:
-    """Icecast does not run as root: whom it is to become."""
+    """User that Icecast becomes: it does not run as root."""
     if os.geteuid() != 0:
         return ""
     group = grp.getgrgid(pwd.getpwnam(NOBODY).pw_gid).gr_name

@@ -1,18 +1,18 @@
-"""What one listener costs: the whole server.py beside GStreamer and Icecast 2, same MP3, real time.
+"""Cost of one listener: the whole server.py beside GStreamer and Icecast 2, one MP3, real time.
 
 Processor time, user and system, of all threads of the server's process, for each listener and
 second, in microseconds; listeners are 100, 1,000 and 10,000. Ours is measured twice, with each
 datagram at its own time (the default) and with those of half a second together (`--interval 0.5`).
 It runs on a terminal, writes its log, and its listeners (`crowd.py`) have shaken hands and report;
-GStreamer's and Icecast's are silent (`peer_programs.py`). All begin when every listener is there
-and has been sent to for a while. The four take turns, each started anew; with 10,000 listeners,
-which take long to come, each is started once, and the rounds follow one another.
+GStreamer's and Icecast's are silent (`peer_programs.py`). Counting begins when every listener
+has received for a while. The four take turns, each started anew; with 10,000 listeners, which take
+long to come, each is started once, and the rounds follow one another.
 
-Ratios are ours by theirs, each with the same round's. *Lost* is what listeners were promised, from
-the first message that they were told of, and did not get. *Lateness* is what the server says of
-its sends, from its first burst to all of them on; and in steady state, without that burst, what
-the listeners see of the first copies of messages. *Memory* is resident, less that of a server that
-broadcasts to nobody. *One more* is what a listener adds between two numbers of listeners.
+Ratios are ours by theirs, within a round. *Lost* is what listeners were promised, from the first
+message on, and did not get. *Lateness* is what the server says of its sends, its first burst
+included; and in steady state, without that burst, what the listeners see of first copies. *Memory*
+is resident, less that of a server without listeners. *One more* is what a listener adds between two
+numbers of listeners.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from bench.workshop import QUICK, SAMPLE, Workshop
 OURS, TOGETHER, GSTREAMER, ICECAST = "server.py", "server.py --interval 0.5", "GStreamer", "Icecast"
 
 PROGRAMME_S = 300.0
-"""For the peers, who cannot begin again: longer than any of them runs."""
+"""Length of the file for the peers, which cannot loop: longer than any of them runs."""
 SETTLED_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a number of listeners is measured."""
+    """Plan for one number of listeners."""
 
     listeners: int
     starts: int
@@ -68,14 +68,14 @@ MEMORY_BYTES = 2_000.0
 
 @dataclass(slots=True)
 class _Seen:
-    """Of one number of listeners: by program, what each round gave."""
+    """Results for one number of listeners: by program, a value for each round."""
 
     cost_us: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     told: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     lost: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     memory_bytes: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     late_ms: list[float] = field(default_factory=list)
-    """Of ours, in steady state: 99 % of arrivals."""
+    """Lateness of ours in steady state: 99 % of arrivals."""
     crowd_percent: list[float] = field(default_factory=list)
 
 
@@ -130,7 +130,7 @@ class _Comparison:
         wanted = ("--max-clients", str(listeners), "--wait-for", str(listeners))
         with self._workshop.server(str(SAMPLE), "--loop", *wanted, *extra) as server:
             with Crowd(self._library, listeners, server.port) as crowd:
-                # The burst at the start, to all of them, is behind when the first count ends.
+                # The burst at the start is over when the first count ends.
                 time.sleep(SETTLED_S)
                 began, before = time.monotonic(), crowd.count()
                 yield server.cpu_s
@@ -237,7 +237,7 @@ def _other_rows(plan: Plan, seen: _Seen) -> Iterator[Row]:
 
 
 def _one_more(costs: dict[int, dict[str, float]]) -> Iterator[Row]:
-    """What a listener adds, in the same unit, between each number of listeners and the next."""
+    """Cost of one more listener between each number of listeners and the next, in that unit."""
     numbers = sorted(costs)
     for name in (OURS, TOGETHER, GSTREAMER, ICECAST):
         for few, many in itertools.pairwise(numbers):

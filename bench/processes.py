@@ -1,7 +1,7 @@
-"""The two programs, run as people run them, and watched from outside.
+"""The two programs, run as people run them and watched from outside.
 
 Each runs on a terminal of its own (a pseudo-terminal), so that what it draws there is measured
-with the rest, and with its modules compiled before, as on every start but the very first. Linux
+as well, and with its modules compiled before, as on every start but the first. Linux
 only: memory comes from /proc, processor time from the process's own clock.
 """
 
@@ -30,20 +30,21 @@ HOST = "127.0.0.1"
 TERMINAL_SIZE = (24, 100)
 
 PATIENCE_S = 20.0
-"""For things that take less than a second: afterwards something is broken."""
+"""Time-out of what takes less than a second."""
 
+STAMP_CHARACTERS = len("2026-01-31 23:59:59,999")
 LOOK_S = 0.02
 
 CPU_CLOCK_OF_PROCESS = 2
-"""CPUCLOCK_SCHED, the lowest bits of a process's clock (include/linux/posix-timers_types.h)."""
+"""CPUCLOCK_SCHED, low bits of a process's clock (include/linux/posix-timers_types.h)."""
 
 
 class Failed(Exception):
-    """A program did not do what the measurement needs."""
+    """A program did not do what a measurement needs."""
 
 
 class Program:
-    """One run of `script`, which ends with the `with` block at the latest."""
+    """Run of `script`, which ends with the `with` block at the latest."""
 
     def __init__(
         self,
@@ -54,10 +55,11 @@ class Program:
         within: Sequence[str] = (),
         by: Sequence[str] = (),
     ) -> None:
-        """`within`: a command that becomes the program elsewhere; `by`: a script that does here."""
+        """`within`: command that runs the program elsewhere; `by`: script that becomes it here."""
         folder.mkdir()
         self._json = folder / "result.json"
         self._log = folder / "program.log"
+        self._messages_log = folder / "program-messages.log"
         self._shown = b""
         self._terminal, child_side = pty.openpty()
         termios.tcsetwinsize(child_side, TERMINAL_SIZE)
@@ -96,11 +98,14 @@ class Program:
 
     @property
     def log(self) -> str:
-        """The log file so far."""
-        return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+        """Both logs so far, in the order of time."""
+        paths = (path for path in (self._log, self._messages_log) if path.exists())
+        texts = (path.read_text(encoding="utf-8") for path in paths)
+        lines = (line for text in texts for line in text.splitlines(keepends=True))
+        return "".join(sorted(lines, key=lambda line: line[:STAMP_CHARACTERS]))
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Until `pattern` stands in the log."""
+        """Wait until `pattern` is in the log; raises Failed."""
         give_up_at = time.monotonic() + PATIENCE_S
         while True:
             ended = not self.is_running
@@ -132,24 +137,24 @@ class Program:
         return percent
 
     def memory_bytes(self) -> int:
-        """Resident memory now."""
+        """Resident memory, in bytes."""
         return self._status("VmRSS")
 
     def peak_memory_bytes(self) -> int:
-        """Resident memory at its highest."""
+        """Peak of resident memory, in bytes."""
         return self._status("VmHWM")
 
     def descriptors(self) -> int:
-        """Open files and sockets now."""
+        """Open files and sockets."""
         return sum(1 for _ in Path(f"/proc/{self._process.pid}/fd").iterdir())
 
     def stop(self) -> dict[str, Any]:
-        """Interrupt it as with Ctrl-C; its final statistics."""
+        """Interrupt the program as with Ctrl-C; return its final statistics."""
         self._process.send_signal(signal.SIGINT)
         return self.result(PATIENCE_S)
 
     def result(self, within_s: float) -> dict[str, Any]:
-        """Wait until it ends by itself; its final statistics."""
+        """Wait until the program ends by itself; return its final statistics."""
         try:
             status = self._process.wait(within_s)
         except subprocess.TimeoutExpired:
@@ -174,13 +179,13 @@ class Program:
                 self._shown = (self._shown + shown)[-4096:]
 
     def _on_terminal(self) -> str:
-        """What it said last, without the control sequences."""
+        """Last output of the program, without control sequences."""
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "\n", self._shown.decode(errors="replace"))
         return " / ".join(text.split("\n")[-6:]).strip()
 
 
 class Server(Program):
-    """server.py on a free port of this machine, ready for listeners."""
+    """Run of server.py on a free port, ready for listeners."""
 
     def __init__(
         self,
@@ -211,7 +216,7 @@ class Server(Program):
 
 
 class Client(Program):
-    """client.py, listening to the server on `port`."""
+    """Run of client.py, listening to the server on `port`."""
 
     def __init__(
         self,

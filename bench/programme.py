@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from audio.mpeg_audio import Frame, FrameScanner
 from bench.workshop import SAMPLE, SAMPLE_RATE_HZ
-from wire.mpeg_audio import Frame, find_frames
 
 INFO_TAGS = (b"Info", b"Xing")
 
 
 def write_programme(path: Path, duration_s: float) -> None:
-    """Write `duration_s` of the sample, over and over; without an Info frame or tags."""
+    """Write `duration_s` of the sample in a loop, without an Info frame or tags."""
     frames = [frame for frame in find_frames(SAMPLE.read_bytes()) if not _is_info(frame)]
     count = round(duration_s * SAMPLE_RATE_HZ / frames[0].header.samples)
     with path.open("wb") as file:
@@ -22,3 +22,9 @@ def write_programme(path: Path, duration_s: float) -> None:
 
 def _is_info(frame: Frame) -> bool:
     return any(tag in frame.data[:64] for tag in INFO_TAGS)
+
+
+def find_frames(data: bytes) -> list[Frame]:
+    """The whole frames in `data`, which may hold anything else before, between and after them."""
+    scanner = FrameScanner()
+    return scanner.feed(data) + scanner.finish()

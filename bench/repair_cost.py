@@ -1,9 +1,9 @@
-"""What repair costs where nothing is lost: the programs beside the same without it.
+"""Cost of repair where nothing is lost: the programs with and without it.
 
 The whole client and one without requests and concealment (`without_repair.py`) hear the same server
-at the same time, so whatever disturbs the one disturbs the other; so do the crowds of two servers.
-Each window of time gives one ratio of processor time. Faster than real time more of that time is
-work, and less is waking up, so a difference shows better.
+at the same time, so that what disturbs one disturbs the other; likewise the crowds of two servers.
+Each window of time gives one ratio of processor time. Faster than real time, a larger part of it is
+work and less is waking up, which shows a difference better.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SETTLED_S = 3.0
 WINDOW_S = 3.0
 WINDOWS = 9
 LISTENERS = 5
-"""Of each server."""
+"""Listeners of each server."""
 
 BOTH = tuple(("bench/without_repair.py", which) for which in ("whole", "without"))
 
@@ -71,7 +71,7 @@ def _server(workshop: Workshop, windows: int) -> Row:
 
 
 def _ratios(whole: Program, without: Program, *, windows: int) -> list[float]:
-    """Of processor time, in each of the next windows of time."""
+    """Ratio of processor time in each of the next windows of time."""
     time.sleep(SETTLED_S)
     ratios = []
     for _ in range(windows):

@@ -1,8 +1,8 @@
-"""What broadcasting costs: processor time of server.py with ten listeners.
+"""Cost of broadcasting: processor time of server.py with ten listeners.
 
 A stream of 128 kbit/s in real time, from the bundled sample in a loop, on a terminal. The ten
-listeners are light ones (`listeners.py`) that connect and report as client.py does; as if they
-were on machines of their own, no send wakes one. Processor time is that of all threads of the
+listeners are light ones (`listeners.py`) that connect and report as client.py does; no send wakes
+one, as if they were on machines of their own. Processor time is that of all threads of the
 process, user and system, for each second of real time.
 """
 

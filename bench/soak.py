@@ -1,9 +1,9 @@
-"""Whether anything is left of those who come and go: memory and descriptors, over an hour of media.
+"""Memory and descriptors over an hour of media, while listeners come and go.
 
 One client (output null) listens to a whole hour at many times real time. Meanwhile others join in
-batches, listen for a moment, and leave: two batches with a word, one without, whose slots the
-server has to free by itself. What both programs hold when all this has just begun is compared with
-what they hold when the hour is over.
+batches, listen for a moment, and leave: two batches with GOODBYE, one without, whose slots the
+server has to free by itself. What both programs hold soon after the start is compared with what
+they hold at the end.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from bench.table import Result, Row, below
 from bench.workshop import Workshop
 
 SPEED = 50.0
-"""The hour takes 72 seconds: a client and ten more listeners keep up with that on one core."""
+"""Speed: the hour takes 72 s, and a client and ten listeners keep up on one core."""
 
 BATCH = 10
 STAY_S = 0.5
 SILENT = 3
-"""One batch in so many leaves without a word."""
+"""One batch in this many leaves without GOODBYE."""
 TIMEOUT_S = 2.0
 
 BEFORE, AFTER = (0.10, 0.20), (0.90, 0.98)
-"""Parts of the time that are compared: from when all was used once; until just before the end."""
+"""Parts of the time that are compared: after all has been used once, and before the end."""
 
 GROWTH_MB = 2.0
 
 
 class Held(NamedTuple):
-    """What a program holds at one time."""
+    """Memory and descriptors of a program at one time."""
 
     memory_mb: float
     descriptors: int
@@ -73,7 +73,7 @@ def measure(workshop: Workshop) -> Iterator[Result]:
 def _come_and_go(
     port: int, seconds: float, server: Program, client: Program
 ) -> tuple[list[tuple[Held, Held]], int]:
-    """What both hold after each batch, and how many have joined."""
+    """Memory and descriptors of both programs after each batch, and listeners so far."""
     noted: list[tuple[Held, Held]] = []
     end = time.monotonic() + seconds * AFTER[1]
     joined = 0
@@ -92,6 +92,6 @@ def _held(program: Program) -> Held:
 
 
 def _part(course: tuple[Held, ...], part: tuple[float, float]) -> tuple[Held, ...]:
-    # The course ends at `AFTER[1]` of the time.
+    # The measurement ends at `AFTER[1]` of the time.
     first, last = (round(len(course) * share / AFTER[1]) for share in part)
     return course[first : max(last, first + 1)]

@@ -1,4 +1,4 @@
-"""What was measured, as rows: for people a table, for scripts JSON. Pure."""
+"""Results as rows: a table for people, JSON for scripts. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-FILE_COLUMNS = 150
-"""A table that goes into a file is as wide as it likes."""
+from shell.terminal.paint import width
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a value must reach."""
+    """Limit of a value."""
 
     sign: Literal["<", "≥"]
     value: float
@@ -37,17 +31,17 @@ def at_least(value: float) -> Limit:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement. Its value is the median of `values`, one for each round."""
+    """One measurement; its value is the median of `values`, one for each round."""
 
     name: str
     measured: str
-    """What was measured and how, in a few words."""
+    """What was measured, in a few words."""
     values: Sequence[float]
     unit: str
     limit: Limit | None = None
     """None: for information."""
     samples: Sequence[tuple[float, float]] = ()
-    """Where the value comes from a course of time: seconds, and what was seen then."""
+    """Values over time, if the value is made of them: seconds, and the value then."""
 
     @property
     def value(self) -> float:
@@ -72,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What could not be measured here, and why."""
+    """Measurement that could not be made here."""
 
     name: str
     reason: str
@@ -83,40 +77,49 @@ Result = Row | LeftOut
 
 def show(results: Sequence[Result], title: str, stream: TextIO) -> None:
     """Print the rows as a table under `title`, and below it what was left out."""
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("name", min_width=20)
-    table.add_column("measured", style="dim")
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("lowest to highest", justify="right", no_wrap=True)
-    table.add_column("must be", justify="right", no_wrap=True)
-    table.add_column("reached", no_wrap=True)
-    for row in results:
-        if isinstance(row, Row):
-            table.add_row(
-                row.name,
-                row.measured,
-                f"{number(row.value)} {row.unit}",
-                spread(row.values),
-                f"{row.limit.sign} {row.limit.value:g} {row.unit}" if row.limit else "",
-                _reached(row),
-            )
-    console = Console(file=stream)
-    if not console.is_terminal:
-        console.width = FILE_COLUMNS
-    console.print(table)
+    head = ("name", "measured", "value", "lowest to highest", "must be", "reached")
+    rows = [
+        (
+            row.name,
+            row.measured,
+            f"{number(row.value)} {row.unit}",
+            spread(row.values),
+            f"{row.limit.sign} {row.limit.value:g} {row.unit}" if row.limit else "",
+            {None: "", True: "yes", False: "NO"}[row.reached],
+        )
+        for row in results
+        if isinstance(row, Row)
+    ]
+    print_columns(head, rows, stream, title=title, left=("name", "measured"))
     for one in results:
         if isinstance(one, LeftOut):
-            console.print(f"  left out: {one.name}: {one.reason}", markup=False, highlight=False)
+            print(f"  left out: {one.name}: {one.reason}", file=stream)
 
 
-def _reached(row: Row) -> Text:
-    if row.reached is None:
-        return Text("")
-    return Text("yes") if row.reached else Text("no", style="bold red")
+def print_columns(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    stream: TextIO,
+    *,
+    title: str = "",
+    left: Sequence[str] = (),
+) -> None:
+    """Print `rows` under `head`, right-aligned but for the columns that `left` names."""
+    columns = [max(map(width, cells)) for cells in zip(head, *rows, strict=True)]
+    if title:
+        print(title, file=stream)
+    for row in (head, ["─" * wide for wide in columns], *rows):
+        cells = [
+            f"{cell}{blank}" if name in left else f"{blank}{cell}"
+            for name, cell, wide in zip(head, row, columns, strict=True)
+            for blank in [" " * (wide - width(cell))]
+        ]
+        print(f"  {'  '.join(cells)}".rstrip(), file=stream)
+    print(file=stream)
 
 
 def line(result: Result) -> str:
-    """One result on one line, for the progress."""
+    """One result in one line, for the progress."""
     if isinstance(result, LeftOut):
         return f"{result.name}: left out, {result.reason}"
     must = f", must be {result.limit.sign} {result.limit.value:g}" if result.limit else ""
@@ -124,7 +127,7 @@ def line(result: Result) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count; what is larger than a thousand is shown whole."""
+    """Number with three significant digits, or whole from a thousand on."""
     if abs(value) < 0.0005:
         return "0"
     for least, decimals in ((100, 0), (10, 1), (1, 2)):
@@ -134,5 +137,5 @@ def number(value: float) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The lowest and the highest of several rounds."""
+    """Lowest and highest value of several rounds."""
     return f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else ""

@@ -1,11 +1,11 @@
-"""A program of this project with all that repairs taken out, to be measured beside the whole one.
+"""A program of this project without its repair, to be measured beside the whole one.
 
     python bench/without_repair.py without client.py HOST PORT ...
     python bench/without_repair.py whole client.py HOST PORT ...
 
-Both are started here: who imports what, and when, changes what a program costs by some hundredths.
-In the place of requests, what answers them, and concealment are stand-ins that do nothing, and
-have the same names. It is for networks that lose nothing.
+Both start here, because the order of imports changes the cost of a program by some per cent.
+Requests, the answers to them, and concealment are replaced by stand-ins that do nothing. For
+networks that lose nothing.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
-import broadcasting.reception  # noqa: E402 - the folder must be known first
-import listening.decoder  # noqa: E402
-import listening.listen  # noqa: E402
-from listening.splicer import audio_segment  # noqa: E402
+import broadcasting.audience.sessions  # noqa: E402 - the folder must be known first
+import listening.arrival.incoming_stream  # noqa: E402
+import listening.sound.decoder  # noqa: E402
+from listening.sound.pcm import audio_segment  # noqa: E402
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
 
-    from listening.pcm import PcmFormat
+    from listening.sound.pcm import PcmFormat
 
 
 class NoRepair:
-    """Sees no gap, and asks for nothing."""
+    """Stand-in for Repair that requests nothing."""
 
     sent_before = 0
 
@@ -55,7 +55,7 @@ class NoRepair:
 
 
 class NoConcealment:
-    """Gives out the sound that came, and silence for what did not."""
+    """Stand-in for the splicer: silence in place of what is missing."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -84,7 +84,7 @@ class NoConcealment:
 
 
 class NoRetransmission:
-    """Lets nobody ask."""
+    """Stand-in for Retransmission that answers nothing."""
 
     def __init__(self, *arguments: Any) -> None:
         pass
@@ -95,19 +95,16 @@ class NoRetransmission:
     def answer(self, *arguments: Any) -> None:
         raise AssertionError("nobody may ask")
 
-    def drop(self, *arguments: Any) -> None:
-        pass
-
-    def move(self, *arguments: Any) -> None:
+    def log_repairs(self, now: float) -> None:
         pass
 
 
 def main() -> None:
-    """Become the program that is named second."""
+    """Run the program named by the second argument."""
     for module, name, stand_in in (
-        (listening.listen, "Repair", NoRepair),
-        (listening.decoder, "Splicer", NoConcealment),
-        (broadcasting.reception, "Retransmission", NoRetransmission),
+        (listening.arrival.incoming_stream, "Repair", NoRepair),
+        (listening.sound.decoder, "Splicer", NoConcealment),
+        (broadcasting.audience.sessions, "Retransmission", NoRetransmission),
     ):
         assert hasattr(module, name), "it is there to be taken out"
         if sys.argv[1] == "without":

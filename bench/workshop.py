@@ -1,4 +1,4 @@
-"""What the measurements share: how much effort to make, a folder, a sound server."""
+"""Shared by the measurements: effort, a folder, a sound server."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import ROOT, Client, Failed, Server
-from tests import pulse
+from tests.rig import pulse
 
 SAMPLE = ROOT / "samples" / "sample.mp3"
 SAMPLE_RATE_HZ = 44_100
 CHANNELS = 2
 BIT_RATE_BPS = 128_000
 
-IMPORTED = "import client, server, av, pydub, rich.cells, rich.console, rich.table, rich.text"
+IMPORTED = "import client, server, av, pydub, wcwidth"
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure."""
+    """Durations and rounds of the measurements."""
 
     rounds: int = 5
-    """Of what takes about a second."""
+    """Rounds of a measurement that takes about a second."""
     steady_s: float = 18.0
-    """Real time of what is measured in steady state."""
+    """Real time of a measurement in steady state."""
     windows: int = 3
     """Parts of that time, each of which gives a value."""
     long_media_s: float = 3600.0
     short_media_s: float = 600.0
     speed: float = 100.0
-    """At which the hour passes."""
+    """Speed of the hour of media."""
 
 
 QUICK = Effort(rounds=2, steady_s=6.0, long_media_s=600.0, short_media_s=200.0)
-"""To try the measurements themselves."""
+"""Effort of a short run, to try the measurements."""
 
 
 class Workshop:
-    """One run of the benchmark. `stack` closes what is opened for all of it."""
+    """One run of the benchmark; `stack` closes what is opened for all of it."""
 
     def __init__(self, folder: Path, effort: Effort, stack: contextlib.ExitStack) -> None:
         self.effort = effort
@@ -55,16 +55,16 @@ class Workshop:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a program that needs no sound."""
+        """Environment of a program that needs no sound."""
         return self._prepared(dict(os.environ))
 
     def new_path(self, name: str) -> Path:
-        """A path that nothing else has."""
+        """Unused path in the folder."""
         return self._folder / f"{next(self._count)}-{name}"
 
     def python(self, code: str) -> None:
-        """Run `code` as the programs are run, from their folder."""
-        # pydub warns of programs that nobody calls.
+        """Run `code` in Python, from the folder of the programs."""
+        # pydub warns of programs that it does not find; none is used.
         command = [sys.executable, "-W", "ignore", "-c", code]
         run = subprocess.run(
             command, cwd=ROOT, env=self.environment, check=False, stderr=subprocess.PIPE, text=True
@@ -73,12 +73,12 @@ class Workshop:
             raise Failed(f"python -c {code!r}: {run.stderr.strip().splitlines()[-1]}")
 
     def server(self, *arguments: str, by: Sequence[str] = ()) -> Server:
-        """server.py, ready for listeners; `by`: a script that becomes it."""
+        """Run of server.py, ready for listeners; `by`: script that becomes it."""
         folder = self.new_path("server")
         return Server(*arguments, folder=folder, environment=self.environment, by=by)
 
     def client(self, port: int, output: str, *more: str, by: Sequence[str] = ()) -> Client:
-        """client.py with `output`: speaker, null or wav; `by`: a script that becomes it.
+        """Run of client.py with `output`: speaker, null or wav; `by`: script that becomes it.
 
         Raises Failed without a speaker.
         """
@@ -101,12 +101,12 @@ class Workshop:
         return self._prepared(self._sound.environment)
 
     def _prepared(self, environment: dict[str, str]) -> dict[str, str]:
-        """Without what changes how Python runs, and with bytecode in a folder of our own."""
+        """Environment without settings of Python, with bytecode in a folder of its own."""
         kept = {n: v for n, v in environment.items() if not n.startswith("PYTHON")}
         return {**kept, "PYTHONPYCACHEPREFIX": str(self._folder / "bytecode"), "TERM": "xterm"}
 
     def _compile(self) -> None:
-        """Let Python write its bytecode, so that no measured start does it."""
+        """Write the bytecode, so that no measured start does it."""
         self.python(IMPORTED)
         with contextlib.suppress(Failed):
             self.python("import simpleaudio")

@@ -1,26 +1,28 @@
-"""The server's command line. The names are a contract that scripts rely on."""
+"""The server's command line. Scripts rely on the names of its options."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import os
 import re
+import shlex
 from collections.abc import Sequence
 
-from broadcasting.parity import Fec
-from broadcasting.parity_control import AUTO, AUTO_MESSAGES, MOST_PARITIES
-from shell.arguments import (
+from broadcasting.settings import Fec
+from broadcasting.stream.parity_control import AUTO, AUTO_MESSAGES, MOST_PARITIES
+from shell.command_line.arguments import (
     Group,
     Parser,
+    TellingOptions,
     add_key_file,
     add_telling,
     add_version,
-    endpoint,
-    integer,
-    number,
-    port,
+    filled,
 )
-from shell.completion import complete
-from shell.key_file import MakeKey
+from shell.command_line.completion import complete
+from shell.command_line.key_file import MakeKey
+from shell.command_line.typed import endpoint, integer, is_port, number, port, seconds
 from wire.announcement import why_no_name
 from wire.parity import MOST_SHARDS
 
@@ -33,25 +35,97 @@ _EXAMPLES = """examples:
   server.py --interval 0.5 song.mp3 4501       to very many, twice a second
   server.py --status 8080 song.mp3 4501        with a page to look at
 
-While it plays, type next, list or quit. SIGHUP is next.
+While it plays, type next, list or quit. SIGUSR1 is next.
 """
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options that were typed; leaves with one line and status 2 if they make no sense."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """What was typed, checked."""
+
+    files: Sequence[str]
+    port: int
+    loop: bool
+    shuffle: bool
+    speed: float
+    wait_for: int
+    max_clients: int
+    max_clients_per_address: int
+    timeout_s: float
+    name: str | None
+    announce: bool
+    key_file: str | None
+    host: str | None
+    interval_s: float | None
+    burst_s: float
+    burst_rate_bytes_per_s: float
+    mtu_bytes: int
+    fec: Fec | None
+    status: tuple[str, int] | None
+    status_hosts: Sequence[str]
+    telling: TellingOptions
+
+
+def parse(arguments: Sequence[str] | None) -> ServerOptions:
+    """The options that were typed; exits with one line and status 2 if they make no sense."""
     built = parser()
     complete(built)
-    options = built.parse_intermixed_args(arguments)
+    parsed = built.parse_intermixed_args(built.typed(arguments))
+    parsed.files, parsed.port = _files_and_port(parsed.files, built)
+    options = filled(ServerOptions, parsed, telling=filled(TellingOptions, parsed))
     if options.wait_for > options.max_clients:
         built.error(
             f"--wait-for {options.wait_for} can never be reached"
             f" with --max-clients {options.max_clients}"
         )
+    if options.status_hosts and options.status is None:
+        built.error("--status-host is a name for the pages of --status: give both")
     return options
 
 
+def _files_and_port(words: Sequence[str], built: Parser) -> tuple[Sequence[str], int]:
+    """FILEs and PORT; exits with one line that says which is missing, or out of place."""
+    usage = "as in server.py song.mp3 4501"
+    if not words:
+        built.error(f"FILE and PORT are missing, {usage}")
+    *files, last = words
+    if not files and is_port(last):
+        built.error(f"FILE is missing, {usage}")
+    if files and not is_port(last) and is_port(files[0]):
+        built.error(f"PORT comes last: server.py {shlex.join([*files[1:], last, files[0]])}")
+    if not files or _exists(last) or "://" in last:
+        built.error(f"PORT is missing behind {last}, {usage}")
+    try:
+        number = port(last)
+    except argparse.ArgumentTypeError as error:
+        built.error(f"argument PORT: {error}")
+    if (meant := _unquoted(files)) is not None:
+        built.error(f"no such file: {meant.partition(' ')[0]}: did you mean {shlex.quote(meant)}?")
+    return files, number
+
+
+def _unquoted(files: Sequence[str]) -> str | None:
+    """The name of a file whose words stand there one by one, for it was typed without quotes."""
+    for begin, first in enumerate(files):
+        if not _exists(first):
+            for end in range(begin + 2, len(files) + 1):
+                name = " ".join(files[begin:end])
+                if _exists(name):
+                    return name
+    return None
+
+
+def _exists(name: str) -> bool:
+    # Unlike Path.exists it takes a name that is too long, or holds a zero byte.
+    return os.path.exists(name)  # noqa: PTH110
+
+
+def _host(text: str) -> str:
+    return text.strip().removeprefix("[").removesuffix("]")
+
+
 def parser() -> Parser:
-    """What reads the command line."""
+    """The parser, for help, manual pages and `parse`."""
     parser = Parser(
         prog="server.py",
         usage="%(prog)s [OPTION ...] FILE [FILE ...] PORT",
@@ -68,17 +142,17 @@ def parser() -> Parser:
 
 
 def _add_programme(group: Group) -> None:
-    """What is played, and in which order."""
+    """FILEs, PORT, and the order of what is played."""
     add = group.add_argument
     add(
         "files",
-        nargs="+",
+        nargs="*",
         metavar="FILE",
         help="MP3, or whatever else FFmpeg reads, in order; a folder (all audio files in it), a"
-        " playlist (.m3u, .m3u8, .pls), - (standard input), an http(s):// address, or a capture"
-        " device (pulse:default, alsa:default)",
+        " playlist (.m3u, .m3u8, .pls), - (standard input), a FIFO, an http(s):// address, or a"
+        " capture device (pulse:default, alsa:default)",
     )
-    add("port", type=port, metavar="PORT", help="UDP port to listen on; 0 takes a free one")
+    add("port", nargs="?", metavar="PORT", help="UDP port to listen on; 0 takes a free one")
     add("--loop", action="store_true", help="start again at the end")
     add("--shuffle", action="store_true", help="in random order; with --loop another each round")
     add(
@@ -91,7 +165,7 @@ def _add_programme(group: Group) -> None:
 
 
 def _add_audience(group: Group) -> None:
-    """Who may listen, and is waited for."""
+    """Capacity, waiting, the key and the announcement."""
     add = group.add_argument
     add(
         "--wait-for",
@@ -117,10 +191,11 @@ def _add_audience(group: Group) -> None:
     )
     add(
         "--timeout",
-        type=number(0.1, 3600, "seconds"),
+        dest="timeout_s",
+        type=seconds(0.1, 3600),
         default=5.0,
         metavar="SECONDS",
-        help="a listener silent for so many seconds loses its slot (default: %(default)s)",
+        help="a listener that is silent for longer loses its slot (default: %(default)s)",
     )
     add(
         "--name",
@@ -129,7 +204,12 @@ def _add_audience(group: Group) -> None:
         help="what client.py calls this server when it looks for servers on the local network"
         " (default: MP3 from, the name of this machine, and PORT)",
     )
-    add("--no-announce", action="store_true", help="do not announce this server there")
+    add(
+        "--no-announce",
+        dest="announce",
+        action="store_false",
+        help="do not announce this server there",
+    )
     add(
         "--make-key",
         action=MakeKey,
@@ -140,22 +220,25 @@ def _add_audience(group: Group) -> None:
 
 
 def _add_sending(group: Group) -> None:
-    """Where from, when, and how much."""
+    """Address, pace, rates and parity."""
     add = group.add_argument
     add(
         "--host",
+        type=_host,
         metavar="ADDRESS",
         help="address to listen on (default: every one, IPv4 and IPv6)",
     )
     add(
         "--interval",
-        type=number(0.001, 60, "seconds"),
+        dest="interval_s",
+        type=seconds(0.001, 60),
         metavar="SECONDS",
         help="time between sends (default: each datagram at its own time)",
     )
     add(
         "--burst",
-        type=number(0, 60, "seconds"),
+        dest="burst_s",
+        type=seconds(0, 60),
         default=1.0,
         metavar="SECONDS",
         help="how far ahead of real time a listener is filled, in seconds; --fec adds the length"
@@ -163,6 +246,7 @@ def _add_sending(group: Group) -> None:
     )
     add(
         "--burst-rate",
+        dest="burst_rate_bytes_per_s",
         type=number(10_000, 1e12, "bytes per second"),
         default=12_500_000.0,
         metavar="BYTES",
@@ -171,6 +255,7 @@ def _add_sending(group: Group) -> None:
     )
     add(
         "--mtu",
+        dest="mtu_bytes",
         type=integer(576, 65_535, "bytes"),
         default=1400,
         metavar="BYTES",
@@ -187,7 +272,7 @@ def _add_sending(group: Group) -> None:
 
 
 def _add_telling(group: Group) -> None:
-    """What is shown and written."""
+    """The status pages, and TellingOptions."""
     add = group.add_argument
     add(
         "--status",
@@ -196,25 +281,47 @@ def _add_telling(group: Group) -> None:
         help="show how it goes as a web page, with /status.json, /metrics for Prometheus and"
         " /healthz (default: no; ADDRESS: 127.0.0.1, which only this machine can reach)",
     )
-    add_telling(group, "logs/server.log")
+    add(
+        "--status-host",
+        dest="status_hosts",
+        type=host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer for these pages under this DNS name, too; may be repeated (default: addresses,"
+        " and the names of this machine alone, so that no foreign page can read them)",
+    )
+    add_telling(group, "server")
+
+
+def host_name(text: str) -> str:
+    """A DNS name, as it stands in a Host header, without a port. Raises ArgumentTypeError."""
+    matched = re.fullmatch(r"(?:https?://)?([^/:\s]+?)\.?(?::[0-9]*)?/?", text.strip().lower())
+    try:
+        if matched is None:
+            raise ValueError
+        return matched[1].encode("ascii" if matched[1].isascii() else "idna").decode()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a DNS name") from None
 
 
 def _name(text: str) -> str:
+    text = text.strip()
     if (reason := why_no_name(text)) is not None:
         raise argparse.ArgumentTypeError(f"{text!r}: {reason}")
     return text
 
 
 def fec(text: str) -> Fec:
-    """`K+M`, or `auto`."""
+    """`K+M`, or `auto`. Raises ArgumentTypeError."""
     if text == "auto":
         return AUTO
     matched = re.fullmatch(r"([0-9]{1,9})\+([0-9]{1,9})", text)
     if matched is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not K+M, such as 20+4, nor auto")
-    messages, parities = int(matched[1]), int(matched[2])
-    if not (messages and parities and messages + parities <= MOST_SHARDS):
+    messages, parity_count = int(matched[1]), int(matched[2])
+    if not (messages and parity_count and messages + parity_count <= MOST_SHARDS):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not K+M with K and M from 1, and at most {MOST_SHARDS} together"
         )
-    return Fec(messages, parities)
+    return Fec(messages, parity_count)

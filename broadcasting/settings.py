@@ -1,10 +1,37 @@
-"""What the user chose, for every room of this wing; the units are in the names."""
+"""What the user chose, for every folder of this package; units are in the names."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
+from typing import NamedTuple
 
-from broadcasting.parity import Fec
+from wire.parity import MESSAGE_S
+
+
+class Fec(NamedTuple):
+    """Amount of parity: `parity_count` PARITY messages for each block of `messages` AUDIO."""
+
+    messages: int
+    parity_count: int
+    auto: bool = False
+    """`parity_count` is only the start value: it follows the loss that listeners report."""
+
+    @property
+    def block_s(self) -> float:
+        """Longest duration of a block, in seconds of media: its parity may come this much later."""
+        return self.messages * MESSAGE_S
+
+
+class Fragments(enum.IntEnum):
+    """Which datagrams of a listener the kernel may fragment."""
+
+    NEVER = 0
+    """None: DF is set, and what is longer than the path's MTU is not sent."""
+    WHERE_KNOWN = 1
+    """Those longer than the path's MTU, where routers have told it."""
+    ALWAYS = 2
+    """Those longer than the path's MTU, which routers do not tell."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -16,6 +43,7 @@ class Settings:
     wait_for: int = 1
     burst_s: float = 1.0
     interval_s: float | None = None
+    mtu_bytes: int = 1400
     timeout_s: float = 5.0
     speed: float = 1.0
     burst_rate_bytes_per_s: float = 12_500_000.0

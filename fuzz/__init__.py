@@ -1,9 +1,9 @@
-"""Fuzzing: whatever comes, whenever it comes, nothing raises, grows, or changes what others hear.
+"""Fuzzing: no datagram, at any time, may raise, leak memory, or change what others hear.
 
     python -m fuzz                      each target for 20 s, from the kept corpus
     python -m fuzz --runs 1000000 server
 
-`targets` says what is called with the bytes that the fuzzer makes up; `unpack`, `server_core` and
-`client_core` hold what is promised of each part. The targets themselves need no fuzzer: the tests
-run the kept corpus through them. `make_corpus` made it, of a real broadcast.
+`targets` names the functions that take the fuzzer's bytes; `unpack`, `server_core` and
+`client_core` check the promises of each part. The targets themselves need no fuzzer: the tests run
+the kept corpus through them. `make_corpus` makes it from a real broadcast.
 """

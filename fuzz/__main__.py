@@ -2,10 +2,10 @@
 
     python -m fuzz                           60 seconds in all, from the kept corpus
     python -m fuzz --seconds 600 server      one target, longer
-    python -m fuzz --runs 10000000           so many inputs in all, however long it takes
+    python -m fuzz --runs 10000000           a number of inputs in all, however long it takes
 
-What libFuzzer understands is passed on to it, as in `-timeout=60`. An input that breaks a promise
-is kept in `fuzz/found/`, and the exit status is 1.
+Options of libFuzzer, such as `-timeout=60`, are passed on. An input that breaks a promise is kept
+in `fuzz/found/`, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from fuzz.targets import CORPUS, TARGETS
 FOUND = CORPUS.parent / "found"
 
 SECONDS = 60.0
+"""Default time for all targets together."""
 
 SHARE_OF_RUNS = {"unpack": 96, "server": 2, "client": 2}
-"""An input of a core is a dozen datagrams at a dozen times, and takes a hundred times as long."""
+"""Weights: an input of a core is a dozen datagrams at a dozen times, and takes a hundred times as
+long as one of `unpack`."""
 
 LIMITS = ("-timeout=10", "-rss_limit_mb=600", "-max_len=4096")
-"""An input that takes so many seconds hangs, and a fuzzer that takes so much memory leaks."""
+"""Bounds for seconds of one input, for megabytes of the fuzzer, and for bytes of an input."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +54,7 @@ def _fuzz(name: str, options: Sequence[str]) -> int:
     """Fuzz one target in a process of its own; 0 if nothing was found."""
     FOUND.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as new, tempfile.TemporaryFile("w+") as said:
-        # What is found interesting goes into the first folder, and is forgotten.
+        # New interesting inputs go into the first folder, and are forgotten.
         folders = [new, str(CORPUS / name)]
         done = subprocess.run(
             [

@@ -1,9 +1,9 @@
-"""What is promised of the client's core and playback, whatever the server says, whenever.
+"""Promises of the client's core and playback, whatever the server sends, whenever.
 
-The one who speaks knows all that a server knows: the address, the nonce, the session.
+The fuzzer knows all that a server knows: the address, the nonce, the session.
 
 - nothing raises, and time goes on;
-- what is kept is bounded, and what is sent can be read by a server;
+- memory is bounded, and a server can read all that is sent;
 - the statistics balance at any time, and at the end nothing is awaited;
 - audio is given out in order, each message once, and nothing after the end.
 """
@@ -16,12 +16,14 @@ from random import Random
 from fuzz.cursor import Cursor
 from fuzz.datagrams import FROM_SERVER, Known, datagram
 from fuzz.unpack import CONTENTS
-from listening.jitter_buffer import MAX_GIVEN_UP
-from listening.listen import MAX_EARLY, End, Listen, NewStream, Ready
+from listening.arrival.incoming_stream import IncomingStream
+from listening.arrival.playable import EndOfStream, NewStream, Ready
+from listening.arrival.reception_window import REMEMBERED
+from listening.arrival.repair import MAX_MISSING, MAX_OVERDUE
+from listening.listen import MAX_EARLY, Listen
 from listening.outputs import OutputError
 from listening.outputs.null import Null
 from listening.playback import Playback
-from listening.repair import MAX_MISSING, MAX_REPAIRED
 from message import Accept, Challenge, Message
 from wire.address import Address
 
@@ -37,10 +39,10 @@ TIMES: Sequence[float] = (0.0, 0.0, 0.0, 0.005, 0.026, 0.08, 0.3, 1.1, 6.0)
 LEAPS: Sequence[float] = (0.0, 0.001, 1.0, 11.0, 3600.0, 1e6, 1e9)
 
 ROUNDS = 12
-"""So often it may act before a time has come; the rest it may do then."""
+"""Times that the core may act before a time has come; the rest is done then."""
 
 DECODED = 16
-"""One input in so many is decoded: that costs as much as all else."""
+"""One input in this many is decoded: that costs as much as all else."""
 
 
 class Room:
@@ -64,7 +66,7 @@ class Room:
         self.pass_time(0.0)
 
     def connect(self) -> None:
-        """A server registers it, as it should be."""
+        """A server registers the client properly."""
         accept = Accept(
             nonce=KNOWN.nonce, session=KNOWN.session, first_sequence=0, first_time_us=0,
             live_time_us=0, burst_s=1.0, timeout_s=5.0, speed=1.0, title="Fuzz", artist=None,
@@ -112,38 +114,42 @@ class Room:
             elif isinstance(item, Ready):
                 assert item.message.sequence >= self.next_sequence
                 self.next_sequence = item.message.sequence + 1
-            self.ended = isinstance(item, End)
+            self.ended = isinstance(item, EndOfStream)
         if self.playback is not None and items:
             try:
                 self.playback.play(items)
             except OutputError:
                 self.playback = None
         if self.ended:
-            # As the front door does.
+            # As the entry point does.
             self.core.leave(self.now)
 
     def check(self) -> None:
-        """What holds after each step."""
+        """Check what holds after each step."""
         core, count = self.core, self.core.statistics
         came = count.intact + count.retransmitted + count.duplicates + count.late
         assert count.received == came
-        assert count.awaited >= 0
+        awaited = core.snapshot(self.now).awaited
+        settled = count.intact + count.retransmitted + count.rebuilt + count.lost
+        assert count.expected == settled + awaited
+        assert awaited >= 0
         assert len(core._early) <= MAX_EARLY
-        if core._buffer is not None:
-            assert len(core._buffer._waiting) <= core._buffer._capacity
-            assert len(core._buffer._given_up) <= MAX_GIVEN_UP
-        if core._repair is not None:
-            assert len(core._repair._missing) <= MAX_MISSING
-            assert len(core._repair._repaired) <= MAX_REPAIRED
-        if core._rebuilder is not None:
-            assert len(core._rebuilder._blocks) <= core._rebuilder._kept + 1
+        if core._stream is not None:
+            self._check_bounds(core._stream)
+
+    def _check_bounds(self, stream: IncomingStream) -> None:
+        window, rebuilder = stream._window, stream._rebuilder
+        assert len(window.ready) <= window.capacity
+        assert len(window.missing) <= MAX_MISSING
+        assert len(window._records) <= REMEMBERED + window.capacity + MAX_OVERDUE
+        if rebuilder is not None:
+            assert len(rebuilder._blocks) <= rebuilder._kept + 1
 
     def leave(self) -> None:
         """The user has heard enough."""
-        self.core.snapshot(self.now)
         self.core.leave(self.now)
         self.check()
-        assert self.core.statistics.awaited == 0
+        assert self.core.snapshot(self.now).awaited == 0
         for _ in range(6):
             self.pass_time(0.1)
         assert self.core.closed, "it does not end"

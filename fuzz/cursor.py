@@ -1,7 +1,7 @@
-"""The fuzzer's bytes, read as choices. Where they end, every choice is the first.
+"""The fuzzer's bytes, read as choices. After their end, every choice is the first.
 
-So any bytes mean something, a change of few bytes changes little, and who knows the order of the
-choices can write them down: `make_corpus` does.
+So any bytes mean something, a small change changes little, and inputs can be written down by anyone
+who knows the order of the choices, as `make_corpus` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Choices -> a datagram: arbitrary bytes, a real message, or a real message changed in some way.
 
-Each kind of change reaches what the others do not: bytes the header, cuts the lengths, fields what
-is behind the checks of JSON.
+Each kind of change reaches other code: bytes the header, cuts the lengths, fields the code behind
+the checks of JSON.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from message import (
 from wire.parity import encode
 
 FRAME = bytes.fromhex("fffb9064") + bytes(413)
-"""A Layer III frame of 1,152 samples at 44.1 kHz, 128 kbit/s, all zeros within."""
+"""A Layer III frame of 1,152 samples at 44.1 kHz, 128 kbit/s, filled with zeros."""
 
 FRAME_US = 26_122
+"""Its duration."""
 
 VALUES: Sequence[Any] = (
     0, 1, -1, 2, 3, 1 << 32, (1 << 53) - 1, 1 << 53, 10**400,
@@ -41,7 +42,7 @@ VALUES: Sequence[Any] = (
     "", "x", "x" * 32, "x" * 33, "\ud800", "\u202e", "é" * 80, "0-9007199254740991", "3-1", "1,1",
     "0," * 400 + "9", [], {}, [[[]]],
 )  # fmt: skip
-"""What a field is set to: the bounds of every kind, and a step beyond."""
+"""Values for fields: the bounds of every kind, and a step beyond."""
 
 FAR: Sequence[int] = (
     0,
@@ -58,11 +59,11 @@ FAR: Sequence[int] = (
     1 << 53,
     (1 << 64) - 1,
 )
-"""Sequences and, in frames, media times."""
+"""Values for sequences and, in frames, for media times."""
 
 
 class Known(NamedTuple):
-    """What its sender knows of the other side."""
+    """What the sender of a datagram knows of the other side."""
 
     nonce: str
     session: str
@@ -71,7 +72,7 @@ class Known(NamedTuple):
 
 
 def _frames(choices: Cursor) -> int:
-    """A sequence: near the start of the stream as a rule."""
+    """A sequence, usually near the start of the stream."""
     number = choices.byte()
     return number % 32 if number < 240 else FAR[number % len(FAR)]
 
@@ -87,13 +88,13 @@ def _repeat(choices: Cursor, known: Known) -> Message:
 
 
 def _parity(choices: Cursor, known: Known) -> Message:
-    messages, parities = 1 + choices.byte() % 12, 1 + choices.byte() % 4
+    messages, parity_count = 1 + choices.byte() % 12, 1 + choices.byte() % 4
     first = choices.byte() % 16 * messages
     block = [
         Message(n, Type.AUDIO, FRAME, known.stream, n * FRAME_US, 1)
         for n in range(first, first + messages)
     ]
-    return encode(block, parities)[choices.byte() % parities]
+    return encode(block, parity_count)[choices.byte() % parity_count]
 
 
 def _accept(choices: Cursor, known: Known) -> Control:
@@ -137,7 +138,7 @@ def _request(choices: Cursor, known: Known) -> Control:
 
 
 Makers = Sequence[Callable[[Cursor, Known], Control | Message]]
-"""Each makes a message of one type, of what its sender knows."""
+"""Functions that each make a message of one type."""
 
 FROM_CLIENT: Makers = (
     _report(Report),
@@ -168,7 +169,7 @@ FROM_SERVER: Makers = (
 
 
 def datagram(choices: Cursor, messages: Makers, known: Known) -> bytes:
-    """What is sent next by one who knows so much."""
+    """The next datagram of a sender that knows `known`."""
     how = choices.byte() % 6
     if how == 0:
         return choices.take(choices.word())
@@ -186,7 +187,7 @@ def datagram(choices: Cursor, messages: Makers, known: Known) -> bytes:
 
 
 def _with_another_field(choices: Cursor, message: Message) -> Message:
-    """One field of the header, or of the JSON object, is something else."""
+    """`message` with another value in a field of its header or JSON object."""
     field = choices.pick(("data", "data", "data", "sequence", "stream", "media_time_us", "track"))
     if field == "data" and message.data.startswith(b"{"):
         content = json.loads(message.data)

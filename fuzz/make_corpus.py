@@ -1,11 +1,11 @@
-"""Makes the corpus anew, of a real broadcast: what the fuzzer begins with.
+"""Make the corpus, with which the fuzzer begins, from a real broadcast.
 
     python -m fuzz.make_corpus
 
 Server and client run for some seconds, with parity, and with a relay between them that loses some
-of what passes. Of each type of message the shortest and the longest are kept as they came, for
-`unpack`. For the two cores they become inputs: single messages, and several in the order in which
-they came, with the names that the cores know in place of those of that broadcast.
+datagrams. The shortest and the longest message of each type are kept as they came, for `unpack`.
+For the two cores they become inputs: single messages, and several in their order, with the names
+that the cores know in place of those of that broadcast.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from audio.mpeg_audio import split_frames
 from fuzz import client_core, server_core
 from fuzz.datagrams import Known
 from fuzz.targets import CORPUS
 from message import AUDIO_TYPES, TYPE_NAMES, Accept, Connect, Message, Type
 from wire.address import Address
-from wire.mpeg_audio import split_frames
 
 ROOT = Path(__file__).resolve().parent.parent
 SONG = ROOT / "samples" / "sample.mp3"
@@ -36,13 +36,13 @@ FIRST_TRACK_BYTES = 32_000
 SECONDS = 3.0
 PATIENCE_S = 10.0
 LOST, OF = 5, 20
-"""So many in a row, of so many datagrams of the server, are lost: more than parity gives back."""
+"""Datagrams lost in a row, of this many from the server: more than parity can rebuild."""
 
 HANDSHAKE = (Type.CONNECT, Type.ACCEPT)
 HANDSHAKE_AT_SERVER = b"\0\1"
-"""The choices of a step: the first of the others is registered, at once."""
+"""The choices of a step: the first of the other listeners is registered, at once."""
 AT_SERVER = Known(nonce=f"{0:016x}", session=f"{63:016x}", stream=server_core.STREAM)
-"""How the server's core knows it then."""
+"""Names by which the server's core knows it then."""
 
 
 class Passed(NamedTuple):
@@ -128,12 +128,12 @@ def of_each_type(passed: Sequence[Passed]) -> Iterator[tuple[str, bytes]]:
         for place, datagram in zip(
             ("short", "long"), of_kind[:: max(1, len(of_kind) - 1)], strict=False
         ):
-            # Padding says nothing.
+            # Without padding.
             yield f"{name.lower()}-{place}", Message.unpack(datagram).pack()
 
 
 def for_a_core(passed: Sequence[Passed], *, from_server: bool) -> Iterator[tuple[str, bytes]]:
-    """Inputs for the core that hears this side, each with what lets it be connected before."""
+    """Inputs for the core that hears this side, each with the connection at its start."""
     if from_server:
         known, together, start = client_core.KNOWN, client_core.STEPS, b"\0\0"
     else:
@@ -157,13 +157,13 @@ def one_of_each_length(steps: Sequence[bytes]) -> list[bytes]:
 
 
 def step(datagram: bytes, *, from_server: bool) -> bytes:
-    """The choices that let this datagram come: from whom, when, how; its length and bytes."""
+    """The choices for this datagram: sender, time, kind of change; its length and bytes."""
     first = b"\4" if from_server else b"\x10\4"
     return first + b"\0" + len(datagram).to_bytes(2, "big") + datagram
 
 
 def known_names(passed: Sequence[Passed], known: Known) -> Callable[[Message], bytes]:
-    """What gives a message the names that a core knows."""
+    """A function that gives a message the names that a core knows."""
     first = {kind: next(p.message for p in passed if p.message.type == kind) for kind in HANDSHAKE}
     nonce = Connect.from_message(first[Type.CONNECT]).nonce
     session = Accept.from_message(first[Type.ACCEPT]).session

@@ -10,7 +10,7 @@ import sys
 
 import atheris
 
-# What is of interest are the decisions of the project, not those of the libraries.
+# Branches of the project, not those of libraries.
 with atheris.instrument_imports(include=["broadcasting", "listening", "message", "wire"]):
     from fuzz.targets import TARGETS
 
@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["broadcasting", "listening", "message",
 def main() -> None:
     """Fuzz until libFuzzer is content."""
     name, *options = sys.argv[1:]
-    # As without -v, but for the lines.
+    # Lines of the log would only cost time.
     logging.disable(logging.INFO)
     atheris.Setup([sys.argv[0], *options], TARGETS[name])
     atheris.Fuzz()

@@ -1,13 +1,14 @@
-"""What is promised of the server's core, whatever comes to it from wherever, whenever.
+"""What the server's core promises, whatever datagrams come, from any address, at any time.
 
-An honest listener is there, whose session nobody else knows. Others speak from addresses of their
-own, and under the honest one's; some are registered, too. They may do what they like:
+One listener is honest, and nobody else knows its session. Others send from addresses of their own,
+and under the honest one's; some are registered, too. Whatever they do:
 
 - nothing raises, and time goes on: what is due is done;
 - the honest listener stays registered, and every AUDIO goes out when it is due, with the bytes that
   it has without them; its REPORT is answered;
-- to an address that is not registered goes no more than came from there, and to nobody else;
-- what is kept is bounded by the listeners, and what is sent can be read.
+- an address that is not registered is sent no more bytes than came from it, and its datagrams make
+  the server send to nobody else;
+- memory is bounded by the number of listeners, and everything that is sent can be read.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import bisect
 import secrets
 from collections.abc import Sequence
 
+from broadcasting.audience.figures import MAX_DEPARTED
 from broadcasting.broadcast import Broadcast
-from broadcasting.parity import Fec
-from broadcasting.parity_control import AUTO
-from broadcasting.reception import MAX_DEPARTED
-from broadcasting.settings import Settings
-from broadcasting.source import Segment, Track
+from broadcasting.settings import Fec, Settings
+from broadcasting.source.segments import Segment
+from broadcasting.source.tracks import Track
+from broadcasting.stream.parity_control import AUTO
 from fuzz.cursor import Cursor
 from fuzz.datagrams import FROM_CLIENT, Known, datagram
 from fuzz.unpack import CONTENTS
@@ -41,7 +42,7 @@ OTHERS: Sequence[Address] = (
 )
 
 STEPS = 10
-"""For one input: enough for a handshake and what may follow."""
+"""Steps of one input: enough for a handshake and what may follow."""
 
 TIMES: Sequence[float] = (0.0, 0.0, 0.001, 0.02, 0.1, 0.3, 0.6, 1.0)
 LEAPS: Sequence[float] = (0.0, 0.001, 1.0, 5.1, 31.0, 3600.0, 1e6, 1e9)
@@ -61,7 +62,7 @@ AUDIO = [
 ]
 BURST_S = 0.5
 DUE = [BEGAN + one.media_time_us / 1e6 - BURST_S for one in SEGMENTS]
-"""When each AUDIO goes out, if somebody is there from the beginning on."""
+"""When each AUDIO goes out, if somebody is there from the beginning."""
 
 SETTINGS: Sequence[Settings] = (
     Settings(burst_s=BURST_S),
@@ -98,13 +99,13 @@ class Room:
 
     @property
     def registered(self) -> set[Address]:
-        return set(self.core.addresses)
+        return set(self.core.registry.addresses)
 
     def come(self, data: bytes, address: Address) -> list[Message]:
-        """A datagram comes; what is answered to its sender."""
+        """A datagram comes; the messages that answer its sender."""
         registered = self.registered
-        self.core.receive_datagram(data, address, self.now)
-        answers = self.core.datagrams_to_send(self.now)
+        received = self.core.receive_datagram(data, address, self.now)
+        answers = received.answers if received else []
         registered |= self.registered
         assert {to for _, to in answers} <= registered | {address}, "to somebody else"
         back = [one for one, to in answers if to == address]
@@ -114,7 +115,7 @@ class Room:
         return [Message.unpack(one) for one in back]
 
     def handshake(self, address: Address, nonce: str, session: str = "") -> None:
-        """Somebody proves an address that is his, and asks to be registered."""
+        """Somebody proves an address of his own, and asks to be registered."""
         cookie = ""
         for _ in range(2):
             connect = Connect(nonce=nonce, cookie=cookie, session=session)
@@ -125,39 +126,37 @@ class Room:
                     self.known[address] = Accept.from_message(answer).session
 
     def pass_time(self, seconds: float) -> None:
-        """Do what is due, and let the honest listener report."""
+        """Let time pass: do what is due, and let the honest listener report."""
         end = self.now + seconds
         for _ in range(200 if self.honest else 10):
-            due = self.core.next_due()
+            due = self._do_what_is_due()
+            if self.now >= end:
+                return
             due = end if due is None else due
             if self.honest:
                 due = min(due, self.report_at)
             self.now = max(self.now, min(end, due))
-            self._do_what_is_due()
-            if self.now >= end:
-                return
         assert not self.honest, "it asks to be called again and again"
         self.now = end
         self._do_what_is_due()
 
-    def _do_what_is_due(self) -> None:
-        self.core.on_due(self.now)
-        self.core.take_changes()
+    def _do_what_is_due(self) -> float | None:
         for _ in range(4):
-            turn = self.core.take_turn(self.now)
-            if turn is None:
+            step = self.core.step(self.now)
+            self.check(step.answers)
+            if step.turn is None:
                 break
-            for one in turn.messages:
+            for one in step.turn.messages:
                 if not one.is_parity:
                     assert one.datagram == AUDIO[one.sequence]
                     assert one.sequence == self.sent
                     self.sent += 1
-            for run in turn.runs():
-                self.core.account(run, self.now, len(self.core.addresses), ())
-        self.check(self.core.datagrams_to_send(self.now))
+            for run in step.turn.runs():
+                self.core.account(run, self.now, len(self.registered), ())
         if self.honest and self.now >= self.report_at:
             self.report_at = self.now + REPORT_S
             self._honest_report()
+        return step.due
 
     def _honest_report(self) -> None:
         report = Report(session=self.session, clock_us=0, expected=0, received=0, intact=0)
@@ -165,7 +164,7 @@ class Room:
         assert Type.STATUS in [answer.type for answer in answers], "it is registered no more"
 
     def check(self, sent: Sequence[tuple[bytes, Address]]) -> None:
-        """What holds after each step."""
+        """Check what holds after each step."""
         for data, _ in sent:
             message = Message.unpack(data)
             if message.type in CONTENTS:
@@ -173,18 +172,15 @@ class Room:
             else:
                 assert message.type in (Type.AUDIO, Type.REPEAT, Type.PARITY)
         core = self.core
-        reception, listeners = core._reception, len(core.addresses)
+        registry, listeners = core.registry, len(core.registry)
         assert listeners <= core.settings.max_clients
-        assert len(reception.registry._by_session) == listeners
-        assert len(reception._retransmission._accounts) <= listeners
-        assert len(reception._catch_up) <= listeners
-        assert len(core.departed) <= MAX_DEPARTED
-        if core._control is not None:
-            assert len(core._control._losses) <= listeners
+        assert len(registry._by_session) == listeners
+        assert sum(map(registry.has, core._sessions._catch_up._queue)) <= listeners
+        assert len(core.figures.departed) <= MAX_DEPARTED
 
     def check_audio(self) -> None:
-        """Everything that is due has gone out."""
-        assert HONEST in self.core.addresses
+        """Check that everything that is due has gone out."""
+        assert HONEST in self.registered
         late = 0.0 if self.ahead_s == BURST_S else self.ahead_s - BURST_S
         least, most = (bisect.bisect_right(DUE, self.now + late + near) for near in (-1e-6, 1e-6))
         assert least <= self.sent <= most
@@ -214,4 +210,4 @@ def one_input(data: bytes) -> None:
     if honest:
         room.check_audio()
     room.core.snapshot(room.now)
-    room.core.listeners(room.now)
+    room.core.figures.present(iter(room.core.registry.addresses), room.now)

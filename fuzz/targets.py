@@ -1,4 +1,4 @@
-"""What is fuzzed: each takes the bytes that a fuzzer makes up, and raises if a promise breaks."""
+"""The targets: each takes the fuzzer's bytes, and raises if a promise breaks."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }
 
 CORPUS = Path(__file__).parent / "corpus"
-"""A folder for each target: what the fuzzer begins with."""
+"""A folder for each target, with the inputs that the fuzzer begins with."""

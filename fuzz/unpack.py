@@ -1,7 +1,8 @@
-"""What is promised of `message.py` and of every parser of what a message carries.
+"""Promises of `message.py`, and of every parser of a message's data.
 
-Any bytes give a message, or the one error that is declared. A message packs to what it was unpacked
-from, but for the padding; a content that was taken can be said again, and is the same.
+Any bytes give a message, or the one error that is declared. A message packs to the bytes that it
+was unpacked from, without the padding; a content that was read can be written, and reads as the
+same.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import itertools
 from collections.abc import Callable
 from typing import TypeVar
 
-from listening.listen import audio_duration_us
+from audio.mpeg_audio import MpegAudioError, split_frames
+from listening.arrival.audio_message import AudioMessage
 from message import (
     AUDIO_TYPES,
     HEADER_BYTES,
@@ -32,7 +34,6 @@ from message import (
     Type,
     repeat_of,
 )
-from wire.mpeg_audio import MpegAudioError, split_frames
 from wire.parity import Parity
 from wire.ranges import text_of
 
@@ -46,7 +47,7 @@ Taken = TypeVar("Taken")
 
 
 def one_input(data: bytes) -> None:
-    """Unpack a datagram, and all that it holds."""
+    """Unpack a datagram, and all its data."""
     try:
         message = Message.unpack(data)
     except MessageError:
@@ -69,18 +70,18 @@ def _audio(message: Message) -> None:
     with contextlib.suppress(MpegAudioError):
         frames = split_frames(message.data)
         assert b"".join(frame.data for frame in frames) == message.data
-        assert audio_duration_us(message) >= 0
+        assert AudioMessage.of(message).duration_us >= 0
 
 
 def _control(message: Message, kind: type[Control]) -> None:
     content = _taken(kind.from_message, message)
     if kind is Report:
         head = _taken(ReportHead.of, message)
-        if isinstance(content, Report):
-            assert head == ReportHead(content.session, content.clock_us)
+        whole = content if isinstance(content, Report) else None
+        assert head == (None if whole is None else ReportHead(whole.session, whole.clock_us))
     if content is None:
         return
-    # What was taken may have been said in more words than it takes.
+    # The content may have been written in a longer way than ours.
     said = content.to_message(message.sequence, stream=message.stream)
     assert kind.from_message(said) == content
     assert len(said.data) <= MAX_CONTROL_BYTES
@@ -98,7 +99,7 @@ def _ranges(request: Request) -> None:
 
 
 def _taken(read: Callable[[Message], Taken], message: Message) -> Taken | None:
-    """What `read` makes of it; None if that is the declared error."""
+    """The result of `read`; None if it raises the declared error."""
     try:
         return read(message)
     except MessageError:

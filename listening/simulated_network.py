@@ -1,8 +1,7 @@
-"""A bad network between the sockets and the client's core, for those who have none.
+"""A simulated network between the sockets and the client's core (`--simulate`).
 
-It answers the same questions as the core that it stands before: what comes from the sockets reaches
-the core late, twice or never, and so does what the core sends. Without it the sockets meet the core
-itself, so that it costs nothing when it is not used.
+It has the core's methods: datagrams from the sockets reach the core late, twice or never, and so do
+datagrams of the core. Without it the sockets call the core itself, so it costs nothing when unused.
 
 Sans-I/O: no socket, no thread, no clock. The owner calls from one thread at a time.
 """
@@ -11,16 +10,16 @@ from __future__ import annotations
 
 from listening.listen import Listen
 from message import SEALED, TYPE_NAMES
+from simulation.link_conditions import LinkConditions
+from simulation.simulated_link import SimulatedLink, fates
 from wire.address import Address
-from wire.link_conditions import LinkConditions
-from wire.simulated_link import SimulatedLink, fates
 
 TYPE_OFFSET = 3
-"""Where a datagram says what it is, in every version of the protocol."""
+"""Offset of the type in a datagram, in every version of the protocol."""
 
 
 class SimulatedNetwork:
-    """Two links, each as bad as `conditions` say: one to `core`, one from it."""
+    """Two simulated links, one to `core` and one from it."""
 
     def __init__(self, core: Listen, conditions: LinkConditions) -> None:
         self.conditions = conditions
@@ -29,12 +28,12 @@ class SimulatedNetwork:
         self._core = core
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
-        """Take what came from `address`; the core gets it when it is due."""
+        """Take a datagram from `address`; the core gets it when it is due."""
         self.to_us.receive_datagram(data, address, now)
         self._deliver(now)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
-        """What has to go out, since the last call."""
+        """Datagrams to send now, and where to."""
         for data, address in self._core.datagrams_to_send(now):
             self.from_us.receive_datagram(data, address, now)
         return self.from_us.datagrams_to_send(now)
@@ -47,18 +46,18 @@ class SimulatedNetwork:
         return min((t for t in times if t is not None), default=None)
 
     def on_due(self, now: float) -> None:
-        """Do what time asks for, here and in the core."""
+        """Do what is due, here and in the core."""
         self._deliver(now)
         self._core.on_due(now)
 
     def _deliver(self, now: float) -> None:
-        # Who has left hears nothing more.
+        # A listener that has left hears nothing more.
         if not self._core.closed:
             for data, address in self.to_us.datagrams_to_send(now):
                 self._core.receive_datagram(data, address, now)
 
 
 def type_of(datagram: bytes) -> str:
-    """The name of the message's type, for the counts."""
+    """Name of the message's type, for the counters."""
     known = len(datagram) > TYPE_OFFSET
     return TYPE_NAMES.get(datagram[TYPE_OFFSET] & ~SEALED, "other") if known else "other"

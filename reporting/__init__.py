@@ -1,4 +1,4 @@
-"""What a report is made of: figures over time, charts, the page, the rows, the picture.
+"""`--report` and `--csv` of both programs: figures over time as a page, a picture, and rows.
 
-Both programs use it, and only if `--report` or `--csv` is given. No socket, no thread, no clock.
+Imported only if one of the options is given. `record` does the I/O; all else is pure.
 """

@@ -1,7 +1,7 @@
-"""The report as one page of HTML that needs no network: figures, charts, and their table. Pure.
+"""Report as one HTML page that needs no network: figures, charts, and the charts as a table. Pure.
 
-Whatever comes from outside (titles, addresses, failures) is escaped, and the page's own policy
-forbids every script but the one below and every request.
+Text from outside (titles, addresses, failures) is escaped, and the page's content security policy
+forbids every request and every script but its own.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 
 from reporting.svg import LARGE, SMALL, Series, Size, chart, gaps
 from reporting.timeline import Figures, Row, at_most, percents
-from shell.text import clock, one_line
+from shell.terminal.text import Fact, clock, one_line
 
 MOST_TABLE_ROWS = 60
-"""Of the table that says what the charts show."""
+"""Rows of the table of the charts."""
 
 MOST_SMALL_ROWS = 120
-"""A point of a small chart is then about a pixel."""
+"""Points of a small chart: about one for each pixel."""
 
 _HERE = Path(__file__).parent
 
 _PART = ' class="part"'
-"""Of a fact whose name is indented: it is a part of the one above."""
+"""Class of a fact that is a part of the one above: its name is indented."""
 
 _TABLE = (
     ("lost", "lost"),
@@ -40,8 +40,8 @@ _TABLE = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Listener:
-    """One row of small charts at the server."""
+class ListenerCharts:
+    """A listener on the page of the server, with its row of small charts."""
 
     name: str
     remark: str
@@ -49,23 +49,23 @@ class Listener:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Report:
-    """What is on the page. `facts` are rows of name, value and remark."""
+class ReportContent:
+    """Content of the page."""
 
     title: str
     subtitle: str
     failure: str | None
-    facts: Sequence[tuple[str, str, str]]
+    facts: Sequence[Fact]
     rows: Sequence[Row]
-    listeners: Sequence[Listener] | None = None
+    listeners: Sequence[ListenerCharts] | None = None
     """None for a listener's own report."""
     listeners_remark: str = ""
     tracks: Sequence[tuple[float, str]] = ()
-    """What was heard, and where in the stream it begins, in seconds."""
+    """Tracks that were heard: the position in the stream, in seconds, and the name."""
 
 
-def page(report: Report) -> str:
-    """The whole page."""
+def page(report: ReportContent) -> str:
+    """HTML of the page."""
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     style = (_HERE / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -95,7 +95,7 @@ def page(report: Report) -> str:
 
 
 def charts_of(rows: Sequence[Row]) -> list[Series]:
-    """What is drawn, in order."""
+    """Charts of the page, in order."""
 
     def values(name: str) -> list[float | None]:
         return [getattr(row.figures, name) for row in rows]
@@ -109,10 +109,10 @@ def charts_of(rows: Sequence[Row]) -> list[Series]:
     ]
 
 
-def _over_time(report: Report) -> str:
+def _over_time(report: ReportContent) -> str:
     rows = report.rows
     if not rows:
-        return '<h2>Over time</h2><p class="faint">It was over before a second had passed.</p>'
+        return '<h2>Over time</h2><p class="faint">It ended within the first second.</p>'
     step_s = max(row.end_s - row.begin_s for row in rows)
     concealed_s = sum(row.figures.concealed_s for row in rows)
     places = len(gaps(rows))
@@ -124,10 +124,10 @@ def _over_time(report: Report) -> str:
         if any(row.figures.expected for row in rows)
         else "Nothing was heard."
     )
-    of = "" if report.listeners is None else " Of all listeners together; the worst of each figure."
+    of = "" if report.listeners is None else " Sums and worst values of all listeners."
     return (
-        f'<h2>Over time</h2><p class="faint">{marks} A point stands for {step_s:.0f} s or less;'
-        f" jitter and round trip are the highest in it, the buffer the lowest. Times are"
+        f'<h2>Over time</h2><p class="faint">{marks} Each point covers at most {step_s:.0f} s:'
+        f" the highest jitter and round trip, and the lowest buffer. Times are"
         f" minutes:seconds since the start of the program.{of}</p>"
         f"{_charts(rows, LARGE, 'all')}"
     )
@@ -146,7 +146,7 @@ def _charts(rows: Sequence[Row], size: Size, mark: str) -> str:
     return f'<div class="{kind}">{figures}</div>'
 
 
-def _facts(facts: Sequence[tuple[str, str, str]]) -> str:
+def _facts(facts: Sequence[Fact]) -> str:
     rows = "".join(
         f'<tr><th scope="row"{_PART * name.startswith(" ")}>{_safe(name.strip())}</th>'
         f'<td class="n">{_safe(value)}</td>'
@@ -157,7 +157,7 @@ def _facts(facts: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _tracks(tracks: Sequence[tuple[float, str]]) -> str:
-    """Nothing if there was only one: it is the title of the page."""
+    """Table of the tracks; empty if there was one: that is the title of the page."""
     if len(tracks) < 2:
         return ""
     rows = "".join(
@@ -165,12 +165,12 @@ def _tracks(tracks: Sequence[tuple[float, str]]) -> str:
         for begin_s, name in tracks
     )
     return (
-        '<h2>Tracks</h2><p class="faint">As they were heard; times are those of the stream.</p>'
+        '<h2>Tracks</h2><p class="faint">As they were heard; times are positions in the stream.</p>'
         f'<table class="facts"><tbody>{rows}</tbody></table>'
     )
 
 
-def _listener(one: Listener, number: int) -> str:
+def _listener(one: ListenerCharts, number: int) -> str:
     rows = at_most(list(one.rows), MOST_SMALL_ROWS)
     charts = _charts(rows, SMALL, f"l{number}") if rows else ""
     return (
@@ -203,5 +203,5 @@ def _cell(figures: Figures, name: str) -> str:
 
 
 def _safe(text: str) -> str:
-    # Half of a surrogate pair, as in names of files that are no UTF-8, is not printable.
+    # Also surrogates, which names of files that are not UTF-8 hold: they are not printable.
     return escape(one_line(text))

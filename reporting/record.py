@@ -1,111 +1,131 @@
 """`--report` and `--csv`: checked at the start, told once a second, written at the end.
 
-The thread that shows the live line owns a Record. The rows go to the CSV as they come; the report
-is written beside its place and moved there when it is whole, so whoever opens it finds all of it,
-or what was there before.
+Main thread only. Each row goes to the CSV at once. The report is written to a temporary file, which
+replaces the target when it is complete: a reader finds the old report or the whole new one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import os
 import stat
 import time
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
 from reporting import table
-from reporting.page import Report, page
+from reporting.page import ReportContent, page
 from reporting.timeline import Figures, Row, Timeline
-from shell.text import clock
-from wire.log import get_logger
+from shell.terminal.printing import MayWait, at_once, briefly, write_some
+from shell.terminal.text import clock
 
 EVERY_S = 1.0
+
+MOST_WAITING_BYTES = 1 << 20
+"""Rows kept for the reader of a pipe: some hours. One that takes nothing for longer is given up."""
+
+NOBODY_READS = "nobody reads it"
 
 HTML = (".html", ".htm")
 PNG = ".png"
 
-log = get_logger("shell")
+log = logging.getLogger("shell")
 
 
 class RecordError(ValueError):
-    """One line for the user: what cannot be written, and what to do."""
+    """A file cannot be written; the text is one line for the user, with what to do."""
 
 
 class Record:
-    """Figures over time, and where they go. Raises RecordError if that cannot be."""
+    """Figures over time, and the files they go to."""
 
     def __init__(
         self, report: str | None, csv: str | None, *, server: bool, begun_at: float
     ) -> None:
+        """Paths of both files, None for none; `server`: a column of listeners.
+
+        Raises RecordError if a file cannot be written.
+        """
         self._report = None if report is None else Path(report)
         self._timeline = Timeline()
         self._server = server
         self._begun_at = begun_at
         self._due_at = begun_at + EVERY_S
-        self._csv: TextIO | None = None
+        self._csv: FileIO | None = None
+        self._waiting = b""
         self._csv_path = csv
         self.failure: str | None = None
-        """Why the rows could not be written; None if they could."""
+        """Error that ended the CSV, in one line; None if there was none."""
         if self._report is not None:
             _check_report(self._report)
-            if csv is not None and self._report.resolve() == Path(csv).resolve():
-                raise RecordError("--report and --csv name the same file: choose two")
         if csv is not None:
             self._open_csv(csv)
 
     @property
     def rows(self) -> Sequence[Row]:
-        """Everything that was told."""
+        """Rows told so far."""
         return self._timeline.rows
 
     def pause_s(self, longest_s: float) -> float:
-        """How long nothing has to be told, `longest_s` at most."""
+        """Time until `tell` is due, at most `longest_s`."""
         return min(longest_s, max(0.0, self._due_at - time.monotonic()))
 
     def is_due(self) -> bool:
-        """Whether a second is over."""
+        """Whether it is time to call `tell`."""
         return time.monotonic() >= self._due_at
 
     def now_s(self) -> float:
-        """Since the record began."""
+        """Seconds since the record began."""
         return time.monotonic() - self._begun_at
 
     def tell(self, now_s: float, total: Figures) -> None:
-        """The totals of `now_s`."""
+        """Record the totals of `now_s`."""
         row = self._timeline.tell(now_s, total)
         if self._csv is not None:
             try:
-                self._csv.write(table.line(row, server=self._server))
+                self._write_csv(table.line(row, server=self._server), at_once)
             except OSError as error:
                 self._fail(error)
-        # Whole seconds since the start; what was missed is not made up for.
+        # Whole seconds since the start; missed seconds are not made up for.
         self._due_at = self._begun_at + EVERY_S * (now_s // EVERY_S + 1)
 
-    def finish(self, content: Report) -> str | None:
-        """Write what there is to be written; what went wrong, in one line, or None."""
-        self._close()
+    def finish(self, content: ReportContent) -> str | None:
+        """Write the report and close the CSV; return what went wrong, in one line, or None."""
+        self.close()
         try:
             self._write(content)
         except RecordError as error:
             return str(error)
         return self.failure
 
-    def _close(self) -> None:
-        csv, self._csv = self._csv, None
-        if csv is not None:
+    def close(self) -> None:
+        """Close the CSV."""
+        if self._csv is not None:
             try:
+                self._write_csv("", briefly)
+                if self._waiting:
+                    raise TimeoutError(0, NOBODY_READS)
+                csv, self._csv = self._csv, None
                 csv.close()
             except OSError as error:
                 self._fail(error)
 
-    def _write(self, content: Report) -> None:
-        """The report in its place; raises RecordError."""
+    def _write_csv(self, text: str, may_wait: MayWait) -> None:
+        """Write what waits, and `text`, as far as the reader of a pipe takes it; raises OSError."""
+        assert self._csv is not None, "there is a CSV"
+        data = self._waiting + text.replace("\n", "\r\n").encode("ascii")
+        self._waiting = data[write_some(self._csv.fileno(), data, may_wait) :]
+        if len(self._waiting) > MOST_WAITING_BYTES:
+            raise TimeoutError(0, NOBODY_READS)
+
+    def _write(self, content: ReportContent) -> None:
+        """Write the report; raises RecordError."""
         if self._report is None:
             return
-        # A link stays one, and what it points to is replaced.
+        # A link stays, and the file it points to is replaced.
         target = self._report.resolve()
         beside = _beside(target)
         try:
@@ -127,11 +147,9 @@ class Record:
 
     def _open_csv(self, csv: str) -> None:
         try:
-            # A line is there for others as soon as it is written.
-            self._csv = Path(csv).open(  # noqa: SIM115 - open as long as the program runs
-                "w", buffering=1, encoding="ascii", newline="\r\n"
-            )
-            self._csv.write(table.head(server=self._server))
+            # Unbuffered: others can read each row at once.
+            self._csv = FileIO(csv, "w")
+            self._write_csv(table.head(server=self._server), briefly)
         except OSError as error:
             self._let_go_of_csv()
             raise RecordError(
@@ -151,7 +169,7 @@ class Record:
 
 
 def ended_now(lasted_s: float) -> str:
-    """When it was, in words, in this machine's time."""
+    """Sentence on the end of the run: date and time of this machine, and how long it took."""
     return f"Ended {time.strftime('%Y-%m-%d %H:%M:%S %z')}, after {clock(lasted_s)}."
 
 
@@ -161,12 +179,11 @@ def _check_report(path: Path) -> None:
         raise RecordError(f"--report {path}: choose a name that ends in .html or .png")
     if kind == PNG and importlib.util.find_spec("matplotlib") is None:
         raise RecordError(
-            f"--report {path} needs matplotlib:"
-            " pip install -r requirements-report.txt, or choose .html"
+            f"--report {path} needs matplotlib: pip install matplotlib, or choose .html"
         )
     target = path.resolve()
     if target.exists() and not target.is_file():
-        what = "it is a folder" if target.is_dir() else "it is no file"
+        what = "it is a folder" if target.is_dir() else "it is not a file"
         raise RecordError(f"cannot write {path}: {what}; name a file")
     if target.exists() and not os.access(target, os.W_OK):
         raise RecordError(f"cannot write {path}: permission denied; choose another place")

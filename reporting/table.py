@@ -1,4 +1,4 @@
-"""The rows as CSV (RFC 4180): a column for each figure, its unit in its name. Pure."""
+"""Rows as CSV (RFC 4180): a column for each figure, its unit in its name. Pure."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ COLUMNS = (
     "buffer_s",
 )
 LISTENERS = "listeners"
-"""One column more at the server."""
+"""Additional column of the server."""
 
 
 def head(*, server: bool) -> str:
-    """The names of the columns."""
+    """First line: the names of the columns."""
     return ",".join((*COLUMNS, LISTENERS) if server else COLUMNS) + "\n"
 
 
 def line(row: Row, *, server: bool) -> str:
-    """One row; what is not known is empty."""
+    """Line of one row; an unknown value is empty."""
     names = (*COLUMNS[1:], LISTENERS) if server else COLUMNS[1:]
     values = [row.end_s, *(getattr(row.figures, name) for name in names)]
     return ",".join(_text(value) for value in values) + "\n"
@@ -38,5 +38,5 @@ def _text(value: float | None) -> str:
         return ""
     if isinstance(value, int):
         return str(value)
-    # Microseconds: the sum of all rows is then what the final statistics say.
+    # Six decimals, so that the rows add up to the final statistics.
     return f"{value:.6f}".rstrip("0").rstrip(".")

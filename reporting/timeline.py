@@ -1,8 +1,7 @@
-"""Figures over time in bounded memory: a row per second, coarser when the run is long.
+"""Figures over time in bounded memory: a row per second, coarser when the run is long. Pure.
 
-What is counted is given as totals, and kept as what was added since the last row. When there are
-too many rows, each two become one: counts add up, and of what is measured the worst stays. So
-nothing is lost from the sums, and a peak stays a peak.
+Counts come as totals and are kept as differences. When there are too many rows, each two become
+one: counts add up, and the worst measurement stays, so that sums are exact and peaks remain.
 """
 
 from __future__ import annotations
@@ -14,15 +13,19 @@ from typing import TypeVar
 Number = TypeVar("Number", int, float)
 
 MOST_ROWS = 3_600
-"""An hour at a row per second: as many as a chart can show, and 1 MB."""
+"""Rows of a timeline: an hour of seconds, as many as a chart can show, and 1 MB."""
+
+
+COUNTS = ("expected", "repaired", "lost", "late", "concealed_s", "underruns")
+"""Fields of `Figures` that are counted and add up; the others are measured."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one moment, when it is told to a timeline; of the time since the row before, in a row."""
+    """Totals since the start, as a timeline is told; in its rows, what one row added."""
 
     expected: int = 0
-    """Messages; so are the next three."""
+    """Messages, as the next three."""
     repaired: int = 0
     """Retransmitted or rebuilt."""
     lost: int = 0
@@ -30,50 +33,44 @@ class Figures:
     concealed_s: float = 0.0
     underruns: int = 0
     jitter_ms: float | None = None
-    """The worst; so are the next two. None is unknown."""
+    """Highest; None, here and below, is unknown."""
     rtt_ms: float | None = None
+    """Highest."""
     buffer_s: float | None = None
-    """The least."""
+    """Lowest."""
     listeners: int | None = None
-    """The most; None for a listener."""
+    """Most at one time; None for a listener."""
     position_s: float | None = None
-    """Of what is heard in the stream, or sent; None if nothing is."""
+    """Position in the stream of what is heard, or sent; None before the first sound."""
 
     def since(self, before: Figures) -> Figures:
-        """What was added to the counts; what is measured stays as it is.
+        """Counts added since `before`; measurements stay as they are.
 
-        A count may fall: a listener that reports after it has left. Nothing was added then.
+        A count may fall, when a listener reports after it has left: then nothing was added.
         """
-        return dataclasses.replace(
-            self,
-            expected=max(0, self.expected - before.expected),
-            repaired=max(0, self.repaired - before.repaired),
-            lost=max(0, self.lost - before.lost),
-            late=max(0, self.late - before.late),
-            concealed_s=max(0.0, self.concealed_s - before.concealed_s),
-            underruns=max(0, self.underruns - before.underruns),
-        )
+        added = {
+            name: max(now - getattr(before, name), 0 * now)
+            for name in COUNTS
+            for now in [getattr(self, name)]
+        }
+        return dataclasses.replace(self, **added)
 
     def joined(self, other: Figures) -> Figures:
-        """Of both: counts added up, of what is measured the worst. `other` may be later."""
+        """Sums of the counts, and the worst of the measurements. `other` may be later."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
         return Figures(
-            expected=self.expected + other.expected,
-            repaired=self.repaired + other.repaired,
-            lost=self.lost + other.lost,
-            late=self.late + other.late,
-            concealed_s=self.concealed_s + other.concealed_s,
-            underruns=self.underruns + other.underruns,
-            jitter_ms=_of(max, self.jitter_ms, other.jitter_ms),
-            rtt_ms=_of(max, self.rtt_ms, other.rtt_ms),
-            buffer_s=_of(min, self.buffer_s, other.buffer_s),
-            listeners=_of(max, self.listeners, other.listeners),
+            **sums,
+            jitter_ms=_of_known(max, self.jitter_ms, other.jitter_ms),
+            rtt_ms=_of_known(max, self.rtt_ms, other.rtt_ms),
+            buffer_s=_of_known(min, self.buffer_s, other.buffer_s),
+            listeners=_of_known(max, self.listeners, other.listeners),
             position_s=self.position_s if other.position_s is None else other.position_s,
         )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """What happened from `begin_s` to `end_s`, in seconds since the record began."""
+    """Figures from `begin_s` to `end_s`, in seconds since the record began."""
 
     begin_s: float
     end_s: float
@@ -81,25 +78,25 @@ class Row:
 
 
 class Timeline:
-    """Rows in order of time, `most` at most."""
+    """Rows in order of time, at most `most` of them."""
 
     def __init__(self, begin_s: float = 0.0, most: int = MOST_ROWS) -> None:
         assert most >= 2
         self.rows: list[Row] = []
         self.rows_in_one = 1
-        """How many of what was told each row stands for; the last may stand for fewer."""
+        """Calls of `tell` that each row stands for; the last row may stand for fewer."""
         self._most = most
         self._end_s = begin_s
         self.total = Figures()
-        """What was told last."""
+        """Totals told last."""
         self._told = 0
 
     def begin_with(self, total: Figures) -> None:
-        """What was counted before is no part of the first row."""
+        """Leave `total`, counted before the timeline began, out of its first row."""
         self.total = total
 
     def tell(self, now_s: float, total: Figures) -> Row:
-        """The totals of now; the row of what happened since they were last told."""
+        """Record the totals of now; return what was added since the last call as a row."""
         row = Row(self._end_s, now_s, total.since(self.total))
         self.total, self._end_s = total, now_s
         if self._told % self.rows_in_one:
@@ -118,7 +115,7 @@ class Timeline:
 
 
 def coarser(rows: list[Row], together: int) -> list[Row]:
-    """Each so many rows as one."""
+    """Rows joined in groups of `together`."""
     joined: list[Row] = []
     for begin in range(0, len(rows), together):
         row = rows[begin]
@@ -129,15 +126,15 @@ def coarser(rows: list[Row], together: int) -> list[Row]:
 
 
 def at_most(rows: list[Row], most: int) -> list[Row]:
-    """The same time in `most` rows or fewer."""
+    """Rows joined until there are at most `most`."""
     return coarser(rows, max(1, -(-len(rows) // most)))
 
 
 def percents(rows: Sequence[Row], name: str) -> list[float | None]:
-    """The count `name` of each row, in per cent of the messages that were due; None if none were.
+    """Count `name` of each row, in per cent of the messages that were due; None if none were.
 
-    What becomes of a message is settled after it was expected: the row before counts, too. So a
-    second in which the last ones are settled, and none is expected, is not one of 100 %.
+    A message may be settled in the row after the one in which it was expected, so the row before
+    counts as well: the second in which the last messages are settled is not one of 100 %.
     """
     shares: list[float | None] = []
     before = 0
@@ -153,6 +150,6 @@ def _join(first: Row, second: Row) -> Row:
     return Row(first.begin_s, second.end_s, first.figures.joined(second.figures))
 
 
-def _of(choose: Callable[[list[Number]], Number], *values: Number | None) -> Number | None:
+def _of_known(choose: Callable[[list[Number]], Number], *values: Number | None) -> Number | None:
     known = [value for value in values if value is not None]
     return choose(known) if known else None

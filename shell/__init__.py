@@ -1,1 +1,1 @@
-"""What the two front doors share: arguments, the log, sockets, signals. Only I/O and words."""
+"""What both entry points share: arguments, logs, sockets, signals, the terminal. I/O only."""

@@ -1,17 +1,17 @@
-"""How bad a simulated network is, as it is typed: `loss=10%,burst=5,delay=50ms,jitter=20ms`.
+"""Conditions of a simulated network, as typed: `loss=10%,burst=5,delay=50ms,jitter=20ms`.
 
 Words and meanings are those of Linux's netem (tc-netem(8)), each for one direction:
 
-    loss=10%       of the datagrams do not arrive: each by itself, or in bursts
-    burst=5        a burst of losses is so many datagrams long in the mean (Gilbert–Elliott)
-    delay=50ms     of every datagram
-    jitter=20ms    the delay is anything from 20 ms less to 20 ms more, each as likely (uniform),
-                   but never below 0; so what follows closely may overtake
-    reorder=2%     of the datagrams have no delay, and overtake those that have
-    duplicate=1%   of the datagrams are doubled; each copy is lost and delayed for itself
-    seed=7         makes the same choices again
+    loss=10%       datagrams that do not arrive: each by itself, or in bursts
+    burst=5        mean length of a burst of losses, in datagrams (Gilbert–Elliott)
+    delay=50ms     delay of every datagram
+    jitter=20ms    the delay is uniform from 20 ms less to 20 ms more, but never below 0; so
+                   datagrams close together may overtake each other
+    reorder=2%     datagrams without delay, which overtake the others
+    duplicate=1%   datagrams that are doubled; each copy is lost and delayed for itself
+    seed=7         repeats the same choices
 
-Pure. A fault in what was typed is a ValueError, whose text is one line for the user.
+Pure. A fault in the text is a ValueError, whose message is one line for the user.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_DELAY_S = 10.0
-"""To the Moon and back three times. What is under way has to be kept."""
+"""Upper bound of the delay: to the Moon and back three times. Datagrams under way are kept."""
 
 MAX_BURST = 10_000.0
-"""Datagrams: more than ten minutes of 128 kbit/s."""
+"""Upper bound of `burst`, in datagrams: more than ten minutes of 128 kbit/s."""
 
 MAX_SEED = 2**32 - 1
 
 _NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
-_PERCENTAGE = re.compile(_NUMBER + "%")
-_TIME = re.compile(_NUMBER + "(ms|s)")
+_PERCENTAGE = re.compile(_NUMBER + "( ?%)?")
+_TIME = re.compile(_NUMBER + " ?(ms|s)")
 _PLAIN = re.compile(_NUMBER)
 _WHOLE = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
 class LinkConditions:
-    """What happens to datagrams on their way in one direction. Shares are fractions of 1."""
+    """Conditions of one direction. Shares are fractions of 1."""
 
     loss: float = 0.0
     burst: float | None = None
@@ -49,11 +49,11 @@ class LinkConditions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what contradicts itself."""
+        """Raises ValueError for contradictory values."""
         if self.burst is not None and not 0 < self.loss < 1:
             raise ValueError("burst needs a loss above 0% and below 100%")
         if self.burst is not None and self.loss > (1 - self.loss) * self.burst:
-            # Even if each burst followed on the last after a single datagram.
+            # Even with a single datagram between two bursts.
             least = self.loss / (1 - self.loss)
             raise ValueError(
                 f"a loss of {_percent(self.loss)} needs a burst of {least:.3g} or more"
@@ -63,10 +63,11 @@ class LinkConditions:
 
     @classmethod
     def parse(cls, text: str, *, seed: int) -> LinkConditions:
-        """What `text` says; `seed` is taken where it names none. Raises ValueError."""
+        """The conditions in `text`, with `seed` unless it names one; raises ValueError."""
         values: dict[str, float] = {}
         for part in text.split(","):
-            word, equals, value = part.partition("=")
+            word, equals, value = (one.strip() for one in part.partition("="))
+            word = word.lower()
             if word not in _WORDS or not equals:
                 words = ", ".join(f"{word}={one.example}" for word, one in _WORDS.items())
                 raise ValueError(f"{part!r} is none of {words}")
@@ -80,7 +81,7 @@ class LinkConditions:
         return cls(**{"seed": seed, **values})  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        """As it would be typed."""
+        """The text from which `parse` gives the same conditions."""
         parts = [
             f"{word}={kind.write(value)}".replace(" ", "")
             for word, kind in _WORDS.items()
@@ -89,7 +90,7 @@ class LinkConditions:
         return ",".join(parts)
 
     def as_text(self) -> str:
-        """For people, without the seed."""
+        """Text for people, without the seed."""
         parts = []
         if self.loss:
             bursts = f" in bursts of {self.burst:.12g}" if self.burst else ""
@@ -106,7 +107,7 @@ class LinkConditions:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """What may be typed for one field."""
+    """One word of the text: its field, bounds and form."""
 
     field: str
     example: str
@@ -119,7 +120,9 @@ class _Word:
 
 def _read_percentage(text: str) -> float | None:
     found = _PERCENTAGE.fullmatch(text)
-    return float(found[1]) / 100 if found else None
+    # Without a sign 10 is 10 %, but 0.1 may be 10 %, too.
+    is_clear = found is not None and (found[2] or not 0 < float(found[1]) < 1)
+    return float(found[1]) / 100 if found and is_clear else None
 
 
 def _read_time(text: str) -> float | None:

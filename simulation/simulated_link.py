@@ -1,7 +1,7 @@
 """One direction of a simulated network: datagrams in; datagrams out when they are due, or never.
 
-What happens to each is its *fate*: after how many seconds each copy of it arrives; without a copy
-it is lost. `fates` draws them from a seed, as `LinkConditions` say; a test may give its own.
+The *fate* of a datagram is the list of delays after which its copies arrive; an empty one is a
+loss. `fates` draws them from a seed, according to `LinkConditions`; a test may give its own.
 
 Sans-I/O: no socket, no thread, no clock. `now` is monotonic, in seconds.
 """
@@ -15,22 +15,22 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
+from simulation.link_conditions import LinkConditions
 from wire.address import Address
-from wire.link_conditions import LinkConditions
 
 MAX_UNDER_WAY_BYTES = 32 << 20
-"""What is on the way at one time: at 320 kbit/s the longest delay is 400 kB."""
+"""Upper bound of what is under way; 320 kbit/s with the longest delay are 400 kB."""
 
 OVERHEAD_BYTES = 256
-"""What Python needs for a datagram beside its bytes, about."""
+"""Memory that Python needs for a datagram beside its bytes, about."""
 
 Fate = Sequence[float]
-"""After how many seconds each copy arrives."""
+"""Seconds after which each copy arrives."""
 
 
 @dataclasses.dataclass(slots=True)
 class LinkCounts:
-    """What became of the datagrams.
+    """Counters of datagrams and their copies.
 
     came + duplicated = dropped + overflowed + delivered + under way
     """
@@ -50,14 +50,14 @@ class LinkCounts:
     """Copies that have arrived."""
 
     def add(self, other: LinkCounts) -> None:
-        """Count what `other` has counted, too."""
+        """Add the counters of `other`."""
         for field in dataclasses.fields(self):
             sum_ = getattr(self, field.name) + getattr(other, field.name)
             setattr(self, field.name, sum_)
 
 
 class _UnderWay(NamedTuple):
-    """A copy that will arrive. In order of arrival, then of departure."""
+    """A copy that will arrive; sorted by arrival, then by departure."""
 
     at: float
     order: int
@@ -67,12 +67,12 @@ class _UnderWay(NamedTuple):
 
 
 class SimulatedLink:
-    """Takes datagrams as they are sent, gives them out as they arrive."""
+    """One direction of the network."""
 
     def __init__(
         self, fates: Iterator[Fate], kind_of: Callable[[bytes], str] = lambda data: ""
     ) -> None:
-        """`kind_of` a datagram: one of a few names, each of which is counted by itself."""
+        """`kind_of` gives a datagram one of a few names, each of which has counters of its own."""
         self._fates = fates
         self._kind_of = kind_of
         self._counts: dict[str, LinkCounts] = {}
@@ -81,7 +81,7 @@ class SimulatedLink:
         self._order = itertools.count()
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
-        """Take what somebody sends; `address` comes out with it again."""
+        """Take a datagram that is sent; `address` comes out with it again."""
         counts = self._counts.setdefault(self._kind_of(data), LinkCounts())
         counts.came += 1
         counts.came_bytes += len(data)
@@ -99,7 +99,7 @@ class SimulatedLink:
             heapq.heappush(self._under_way, copy)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
-        """What has arrived, since the last call, in the order in which it did."""
+        """Datagrams that have arrived since the last call, in order of arrival."""
         arrived = []
         while self._under_way and self._under_way[0].at <= now:
             copy = heapq.heappop(self._under_way)
@@ -109,15 +109,15 @@ class SimulatedLink:
         return arrived
 
     def next_due(self) -> float | None:
-        """When the next one arrives; None if nothing is under way."""
+        """When the next datagram arrives; None if none is under way."""
         return self._under_way[0].at if self._under_way else None
 
     def counts(self) -> dict[str, LinkCounts]:
-        """What was counted so far, by kind. A copy."""
+        """A copy of the counters, by kind."""
         return {kind: dataclasses.replace(one) for kind, one in self._counts.items()}
 
     def total(self) -> LinkCounts:
-        """The same, of all kinds together."""
+        """The sum of the counters of all kinds."""
         total = LinkCounts()
         for one in self._counts.values():
             total.add(one)
@@ -125,9 +125,10 @@ class SimulatedLink:
 
 
 def fates(conditions: LinkConditions, direction: str) -> Iterator[Fate]:
-    """What happens to one datagram after the other, for ever. Each direction has chance of its own.
+    """Fates of one datagram after the other, without end.
 
-    And so have the effects: with the same seed the same datagrams are lost, whatever the delay.
+    Each direction and each effect has a random generator of its own: with one seed the same
+    datagrams are lost, whatever the delay.
     """
     chance = {
         effect: Random(f"{conditions.seed} {direction} {effect}")  # noqa: S311 - guards nothing
@@ -141,13 +142,14 @@ def fates(conditions: LinkConditions, direction: str) -> Iterator[Fate]:
 
 
 def _losses(conditions: LinkConditions, random: Random) -> Iterator[bool]:
-    """Whether each is lost."""
+    """Whether each datagram is lost."""
     loss = conditions.loss
     if conditions.burst is None:
         while True:
             yield random.random() < loss
-    # Gilbert's model: in the good state nothing is lost, in the bad one everything. A burst ends
-    # with each datagram as likely, and bad is the state in `loss` of all cases, also at the start.
+    # Gilbert's model: nothing is lost in the good state, everything in the bad one. Each datagram
+    # of a burst ends it with the same probability, and `loss` is the share of the bad state, also
+    # at the start.
     to_good = 1 / conditions.burst
     to_bad = to_good * loss / (1 - loss)
     bad = random.random() < loss
@@ -157,7 +159,7 @@ def _losses(conditions: LinkConditions, random: Random) -> Iterator[bool]:
 
 
 def _delays(conditions: LinkConditions, random: Random) -> Iterator[float]:
-    """After how many seconds each arrives."""
+    """Delay of each datagram, in seconds."""
     delay_s, jitter_s = conditions.delay_s, conditions.jitter_s
     while True:
         if random.random() < conditions.reorder:

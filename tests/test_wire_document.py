@@ -12,12 +12,12 @@ from random import Random
 
 import pytest
 
-import listening.session
+import listening.session.session
 import message
 from broadcasting.broadcast import Broadcast
 from broadcasting.settings import Settings
 from listening.listen import Listen
-from listening.session import REFUSALS
+from listening.session.connecting import REFUSALS
 from message import (
     CONNECT_BYTES,
     HEADER_BYTES,
@@ -41,7 +41,7 @@ from message import (
     Status,
     Text,
     Token,
-    Track,
+    TrackChange,
     Type,
 )
 from wire.address import Address
@@ -64,7 +64,7 @@ CONTENTS: dict[str, type[Control]] = {
     "END": End,
     "GOODBYE": Goodbye,
     "REQUEST": Request,
-    "TRACK": Track,
+    "TRACK": TrackChange,
 }
 
 UNITS = {"us": "µs", "ms": "ms", "s": "s", "hz": "Hz", "bps": "bit/s", "samples": "samples"}
@@ -248,9 +248,9 @@ def test_sizes_and_times_table_has_the_values_of_the_code(row: Row) -> None:
 
 
 def test_sizes_and_times_table_has_every_number_of_the_codec_and_of_the_session() -> None:
-    codec, session = numbers(message), numbers(listening.session)
+    codec, session = numbers(message), numbers(listening.session.session)
     wanted = {f"message.{name}" for name in codec - {"VERSION"}}
-    wanted |= {f"listening.session.{name}" for name in session - codec}
+    wanted |= {f"listening.session.session.{name}" for name in session - codec}
     assert wanted <= {row["name"] for row in table("Sizes and times")}
 
 
@@ -360,7 +360,8 @@ def test_kinds_table_has_the_length_and_the_characters_of_strings(kind: str) -> 
 
 def test_kinds_table_has_the_length_the_characters_and_an_example_of_ranges() -> None:
     described = re.match(
-        r"At most ([\d,]+) of (.*): .* as in `(.*?)`. Ascending and apart\.", values("ranges")
+        r"At most ([\d,]+) of (.*): .* as in `(.*?)`. Ascending, no number twice\.",
+        values("ranges"),
     )
     assert described is not None
     longest, characters, example = described.groups()
@@ -371,6 +372,9 @@ def test_kinds_table_has_the_length_the_characters_and_an_example_of_ranges() ->
     assert takes("ranges", text[:MAX_RANGES_TEXT])
     assert not takes("ranges", text[: MAX_RANGES_TEXT + 1] + "1")
     assert not takes("ranges", "1 ,2")
+    for twice in ("1,1", "2,1", "2-1", "1-3,3"):
+        with pytest.raises(MessageError):
+            Request(session="", missing=twice).ranges()
 
 
 @pytest.mark.parametrize("kind", ["integer", "number", "positive"])

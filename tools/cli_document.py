@@ -15,18 +15,22 @@ from listening.arguments import parser as client_parser
 _HEAD = """# The command line
 
 Made from the parsers by `python -m tools.cli_document`; a test keeps it equal to them. What the
-options are good for, with examples, is in the [README](../README.md).
+options are good for, with examples, is in [usage.md](usage.md).
 """
 
-_FOOT = """
+STATUSES = (
+    "the stream ended, or the user stopped it; the statistics are printed either way",
+    "refused, no answer, lost for good, no sound device at the start, port in use",
+    "wrong usage, or input that cannot be used",
+)
+"""Meaning of the exit statuses 0, 1 and 2."""
+
+_FOOT = f"""
 ## Exit status
 
 | status | meaning |
 |---|---|
-| 0 | the stream ended, or the user stopped it; the statistics are printed either way |
-| 1 | refused, no answer, lost for good, no sound device at the start, port in use |
-| 2 | wrong usage, or input that cannot be used |
-
+{"".join(f"| {status} | {meaning} |{chr(10)}" for status, meaning in enumerate(STATUSES))}
 An error is one line on standard error that says what to do.
 """
 
@@ -47,7 +51,8 @@ def _program(parser: argparse.ArgumentParser) -> str:
 
 
 def _rows(parser: argparse.ArgumentParser, actions: Sequence[argparse.Action]) -> str:
-    return "".join(f"| `{_name(one)}` | {_help(parser, one)} |\n" for one in actions)
+    texts = [(_name(one), help_text(parser, one).replace("|", "\\|")) for one in actions]
+    return "".join(f"| `{name}` | {text} |\n" for name, text in texts)
 
 
 def _name(action: argparse.Action) -> str:
@@ -59,9 +64,9 @@ def _name(action: argparse.Action) -> str:
     return names if action.nargs == 0 else f"{names} {taken}"
 
 
-def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    text = (action.help or "") % {**vars(action), "prog": parser.prog}
-    return " ".join(text.split()).replace("|", "\\|")
+def help_text(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """Help of one option, in one line."""
+    return " ".join(((action.help or "") % {**vars(action), "prog": parser.prog}).split())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ WAV = "demo.wav"
 REPORT = "demo.html"
 
 LISTEN_S = 14.0
-"""Of the sample's 30 s; what is left of the 20 s is for starting, and for playing what is sent."""
+"""Part of the sample's 30 s that is played: starting and playing it takes less than 20 s in all."""
 
 FASTER = "4"
 

@@ -9,16 +9,16 @@ So the figures are true, and others the next time.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import tempfile
+from html import escape
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
+from wcwidth import wcswidth
 
-from tests.programs import ROOT, SAMPLE
-from tests.terminals import Terminal, port_of, terminal, watch
+from shell.terminal.paint import ALARM, BOLD, CYAN, DIM, GREEN, YELLOW
+from tests.rig.programs import ROOT, SAMPLE
+from tests.rig.terminals import Terminal, port_of, terminal, watch
 
 ROWS, COLUMNS = 13, 80
 NETWORKS = (
@@ -26,13 +26,23 @@ NETWORKS = (
     "loss=2%,delay=5ms,jitter=2ms,seed=1",
     "delay=40ms,jitter=15ms,seed=2",
 )
-"""Of the listeners; the first is drawn."""
+"""Networks of the listeners; the first one is drawn."""
 
-PLAYED = "0:24"
+PLAYED = "0:20"
 
 LINE = re.compile(r"\x1b\[(\d+);1H((?:[^\x1b]|\x1b\[[0-9;]*m)*)")
-FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
-"""Fonts that a reader would have to fetch."""
+STYLED = re.compile(r"(\x1b\[[0-9;]+m)?([^\x1b]+)(?:\x1b\[0m)?")
+
+CELL_WIDTH, LINE_HEIGHT, TITLE_HEIGHT = 12.2, 24.4, 44
+FILLS = {
+    BOLD: '#ffffff" font-weight="bold',
+    DIM: "#868887",
+    GREEN: "#98a84b",
+    YELLOW: "#d0b344",
+    CYAN: "#68a0b3",
+    ALARM: '#e8705c" font-weight="bold',
+}
+PLAIN_FILL = "#c5c8c6"
 
 
 def main() -> None:
@@ -59,14 +69,31 @@ def _started(
 
 def _draw(one: Terminal, script: str) -> None:
     lines = {int(row): line for row, line in LINE.findall(one.text)}
-    with Path(os.devnull).open("w") as nowhere:
-        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        for row in sorted(lines):
-            console.print(Text.from_ansi(lines[row].rstrip()), no_wrap=True, crop=True)
-    name = Path(script).stem
-    svg = console.export_svg(title=script, unique_id=name)
-    path = ROOT / "docs" / f"{name}.svg"
-    path.write_text(FONT_FACE.sub("", svg).replace("Fira Code, monospace", "monospace"))
+    texts = "".join(_texts(row, line) for row, line in sorted(lines.items()))
+    width, height = round(COLUMNS * CELL_WIDTH) + 20, round(ROWS * LINE_HEIGHT) + TITLE_HEIGHT
+    svg = (
+        f'<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg"'
+        ' font-family="monospace" font-size="20">\n'
+        f'<rect width="{width}" height="{height}" rx="8" fill="#292929"/>\n'
+        f'<text x="{width / 2}" y="27" fill="{PLAIN_FILL}" text-anchor="middle">{script}</text>\n'
+        f"{texts}</svg>\n"
+    )
+    (ROOT / "docs" / script).with_suffix(".svg").write_text(svg)
+
+
+def _texts(row: int, line: str) -> str:
+    """SVG of one row of a screen, counted from 1: a text for each style in it."""
+    texts, column = "", 0
+    for style, text in STYLED.findall(line.rstrip()):
+        cells = wcswidth(text)
+        x, y = 10 + column * CELL_WIDTH, TITLE_HEIGHT + row * LINE_HEIGHT - 5
+        texts += (
+            f'<text x="{x:.1f}" y="{y:.1f}" textLength="{cells * CELL_WIDTH:.1f}"'
+            f' lengthAdjust="spacingAndGlyphs"'
+            f' fill="{FILLS.get(style, PLAIN_FILL)}">{escape(text).replace(" ", "&#160;")}</text>\n'
+        )
+        column += cells
+    return texts
 
 
 if __name__ == "__main__":

@@ -2,23 +2,23 @@
 # Sets this machine up: system packages, Python environments, and what goes into them.
 # What is done already is not done again, so this may run before everything else.
 #
-#   tools/setup.sh run                  .venv, with requirements.txt
-#   tools/setup.sh lint                 .venv, with requirements-dev.txt too
-#   tools/setup.sh fuzz                 .venv, with requirements-fuzz.txt
-#   tools/setup.sh bench                .venv, with requirements-bench.txt, and where root asks, a
-#                                       network for the kernel to lose datagrams on
-#   tools/setup.sh test [VERSION ...]   the same for each VERSION of Python, a sound server and a
-#                                       browser for the tests, and that network, which they cut; no
-#                                       VERSION: each supported one found
+#   tools/setup.sh run                  .venv, with the dependencies in pyproject.toml
+#   tools/setup.sh lint                 .venv, with the extra `dev` too
+#   tools/setup.sh fuzz                 .venv, with the extra `fuzz`
+#   tools/setup.sh bench                .venv, with the extra `bench`, and for root the tools to lose
+#                                       datagrams in the kernel
+#   tools/setup.sh test [VERSION ...]   an environment for each VERSION of Python with the extra
+#                                       `dev`, a sound server and a browser, and for root the tools
+#                                       to cut a network; no VERSION: each supported one found
 #
 # Standard output names the Python of each environment, one a line; all else is on standard error.
-# .venv belongs to $PYTHON if that is set, else to the first supported Python found. A version that
-# .venv does not serve has an environment of its own, such as .venv-3.12.
+# .venv belongs to $PYTHON if that is set, else to the first supported Python found: `python3` comes
+# first. A version that .venv does not serve has an environment of its own, such as .venv-3.12.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec 3>&1 1>&2
 
-supported=(3.13 3.12 3.11)
+supported=(3.15 3.14 3.13 3.12 3.11)
 build_packages=(gcc libc6-dev libasound2-dev) # simpleaudio is compiled
 network_packages=(iproute2 nftables)
 sound_packages=(pulseaudio pulseaudio-utils libasound2-plugins libportaudio2)
@@ -68,7 +68,7 @@ may_be_root() {
 apt_get() { # ARGUMENT ...
     local sudo=()
     ((EUID == 0)) || sudo=(sudo)
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
@@ -87,9 +87,8 @@ missing() { # PACKAGE ...
 
 # Removes nothing to make room: a desktop may have a sound server that excludes PulseAudio.
 install_packages() { # PACKAGE ...
-    local packages
-    mapfile -t packages < <(missing "$@")
-    ((${#packages[@]})) || return 0
+    local packages=()
+    read -ra packages < <(missing "$@" | tr '\n' ' ') || ((${#packages[@]})) || return 0
     may_be_root ||
         die "as root, run this first: apt-get install --no-install-recommends ${packages[*]}"
     say "installing ${packages[*]}"
@@ -98,76 +97,84 @@ install_packages() { # PACKAGE ...
         die "apt-get could not install ${packages[*]}"
 }
 
-# Installs the newest supported Python that the distribution offers.
+# Prints the version of what the distribution calls python3, or nothing.
+usual_python() {
+    apt-cache show --no-all-versions python3 2>/dev/null |
+        sed -n 's/^Version: \([0-9]*\.[0-9]*\).*/\1/p'
+}
+
+# Installs the distribution's own Python, or else the newest supported one that it offers.
 install_python() {
     local version
     if type -P apt-get >/dev/null; then
         ! may_be_root || update_lists
-        for version in "${supported[@]}"; do
-            if apt-cache show "python$version-venv" >/dev/null 2>&1; then
+        for version in $(usual_python) "${supported[@]}"; do
+            if is_supported "$version" && apt-cache show "python$version-venv" >/dev/null 2>&1; then
                 install_packages "python$version"{,-dev,-venv} "${build_packages[@]}"
                 return
             fi
         done
     fi
-    die "install Python 3.11, 3.12 or 3.13 first; there is none here"
+    die "install one of Python ${supported[*]} first; there is none here"
 }
 
 # --- Environments ---
 
-# An environment keeps a copy of each requirements file that has been installed in it.
+# An environment keeps a list of what has been installed in it, one requirement a line.
+list=requirements.txt
+
 is_made() { # FOLDER
-    [[ -x $1/bin/python && -e $1/requirements.txt ]]
+    [[ -x $1/bin/python && -e $1/$list ]]
 }
 
-holds() { # FOLDER FILE ...
-    local file
-    is_made "$1" || return
-    for file in "${@:2}"; do
-        cmp -s "$file" "$1/$file" || return
-    done
+# Prints what is needed and not installed in the environment.
+lacking() { # FOLDER PYTHON
+    "$2" tools/requirements.py ${extra:+"$extra"} | sort |
+        comm -23 - <(sort "$1/$list" 2>/dev/null)
 }
 
 # Makes the environment anew, unless PYTHON is its own, and installs what it does not hold.
-make_environment() { # FOLDER PYTHON FILE ...
-    local folder=$1 python=$2 file
+make_environment() { # FOLDER PYTHON
+    local folder=$1 python=$2
     if [[ $python != "$folder/bin/python" ]]; then
         say "making $folder with $python"
         "$python" -m venv --clear "$folder"
     fi
-    for file in "${@:3}"; do
-        if ! holds "$folder" "$file"; then
-            say "installing $file in $folder"
-            # Without PEP 517, old versions of pip warn that they build simpleaudio in an old way.
-            PIP_USE_PEP517=1 "$folder/bin/python" -m pip --disable-pip-version-check \
-                install --quiet -r "$file"
-            cp "$file" "$folder/$file"
-        fi
-    done
+    lacking "$folder" "$folder/bin/python" >"$folder/lacking.txt"
+    if [[ -s $folder/lacking.txt ]]; then
+        say "installing the dependencies${extra:+ and the extra $extra} in $folder"
+        # Without PEP 517, old versions of pip warn that they build simpleaudio in an old way.
+        PIP_USE_PEP517=1 "$folder/bin/python" -m pip --disable-pip-version-check \
+            install --quiet -r "$folder/lacking.txt"
+        cat "$folder/lacking.txt" >>"$folder/$list"
+    fi
 }
 
 # --- What is asked for ---
 
 goal=${1:-}
 versions=("${@:2}")
-files=(requirements.txt)
+extra=
 packages=()
 case $goal in
 run) ;;
-lint) files+=(requirements-report.txt requirements-device.txt requirements-dev.txt) ;;
-fuzz) files+=(requirements-fuzz.txt) ;;
+lint) extra=dev ;;
+fuzz)
+    extra=fuzz
+    supported=(3.13 3.12 3.11) # atheris has no wheels for later ones
+    ;;
 bench)
-    files+=(requirements-report.txt requirements-bench.txt)
+    extra=bench
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
 test)
-    files+=(requirements-report.txt requirements-device.txt requirements-dev.txt)
+    extra=dev
     packages+=("${sound_packages[@]}" "${browser_packages[@]}")
     ((EUID != 0)) || packages+=("${network_packages[@]}")
     ;;
 *) die "usage: tools/setup.sh run | lint | fuzz | bench | test [VERSION ...]" ;;
 esac
-for version in "${versions[@]}"; do
+for version in ${versions[@]+"${versions[@]}"}; do
     is_supported "$version" || die "Python $version is not supported: choose from ${supported[*]}"
 done
 
@@ -175,7 +182,7 @@ done
 main=.venv/bin/python
 if [[ -n ${PYTHON:-} ]]; then
     read -r version _ < <(probe "$PYTHON") || version=
-    is_supported "$version" || die "PYTHON=$PYTHON does not run as Python 3.11, 3.12 or 3.13"
+    is_supported "$version" || die "PYTHON=$PYTHON does not run as one of Python ${supported[*]}"
     is_made .venv && [[ $(probe "$PYTHON") == "$(probe "$main")" ]] || main=$PYTHON
 elif ! is_made .venv; then
     main=$(find_python "${supported[@]}")
@@ -186,13 +193,16 @@ elif ! is_made .venv; then
     fi
 fi
 
+read -r main_version _ < <(probe "$main")
+is_supported "$main_version" ||
+    die "$main is Python $main_version: make .venv anew with PYTHON=python3.X, one of ${supported[*]}"
+
 # Each environment asked for, with its own Python or that from which it is to be made.
 folders=(.venv)
 pythons=("$main")
 if [[ $goal == test ]]; then
     folders=()
     pythons=()
-    read -r main_version _ < <(probe "$main")
     ((${#versions[@]})) && wanted=("${versions[@]}") || wanted=("${supported[@]}")
     for version in "${wanted[@]}"; do
         folder=.venv-$version
@@ -214,7 +224,8 @@ fi
 
 # What those need to be made, and to compile simpleaudio.
 for i in "${!folders[@]}"; do
-    if [[ ${pythons[i]} != "${folders[i]}/bin/python" ]] || ! holds "${folders[i]}" "${files[@]}"; then
+    if [[ ${pythons[i]} != "${folders[i]}/bin/python" ]] ||
+        [[ -n $(lacking "${folders[i]}" "${pythons[i]}") ]]; then
         packages+=("${build_packages[@]}")
         read -r version prefix < <(probe "${pythons[i]}")
         [[ $prefix != /usr ]] || packages+=("python$version"-{dev,venv})
@@ -227,6 +238,6 @@ elif ((${#packages[@]})); then
 fi
 
 for i in "${!folders[@]}"; do
-    make_environment "${folders[i]}" "${pythons[i]}" "${files[@]}"
+    make_environment "${folders[i]}" "${pythons[i]}"
     echo "${folders[i]}/bin/python" >&3
 done

@@ -36,7 +36,7 @@ NO_TESTS = 5
 class Run:
     """A part of the tests on one Python, from now on; what they say goes to a file unless `aloud`.
 
-    Parts are counted from 1. `thorough`: what depends on luck is tried often (tests/luck.py).
+    Parts are counted from 1. `thorough`: what depends on luck is tried often (tests/rig/luck.py).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Knowledge that both wings need: MPEG audio frames, addresses, sequence arithmetic.
+"""The protocol beyond single messages: what both programs need of it.
 
 Nothing here knows a socket, a thread or a clock.
 """

@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
+Local = tuple[int, int, bytes]
+"""One of the addresses of this machine: the control message (level, type, content) of the kernel
+that makes a datagram leave from it (IP_PKTINFO in ip(7), IPV6_PKTINFO in RFC 3542)."""
+
+MOST_LOCALS = 256
+"""Addresses of this machine that are kept as kinds of Address."""
+
 Address = tuple[str, int] | tuple[str, int, int, int]
 """(host, port) for IPv4; (host, port, flow, scope) for IPv6."""
+
+
+@functools.lru_cache(maxsize=MOST_LOCALS)
+def arriving_at(local: Local) -> Callable[[Address], Address]:
+    """The kind of Address that wrote to `local`, which may be one of several of this machine.
+
+    What is sent to such an address leaves from there: a firewall or a NAT knows no other answer.
+    It is equal to the plain address, and as small: a listener is where it is, whatever it calls.
+    """
+    kind: Any = type("ArrivingAddress", (tuple,), {"__slots__": (), "local": local})
+    return kind  # type: ignore[no-any-return]
+
+
+def local_of(address: Address) -> Local | None:
+    """What `address` wrote to, as in `arriving_at`; None if that is not known."""
+    return getattr(address, "local", None)
 
 
 def address_text(address: Address) -> str:
@@ -13,17 +40,30 @@ def address_text(address: Address) -> str:
 
 
 def network_of(address: Address) -> str:
-    """What one household may have: an IPv4 address, or the first 64 bits of an IPv6 one.
+    """The part that one household has: an IPv4 address, or the first 64 bits of an IPv6 address.
 
-    A host takes what addresses it likes from its 64 bits (RFC 8981, section 2). Link-local
-    addresses share theirs with all hosts of all links, so that each is for itself.
+    A host can take any address within its 64 bits (RFC 8981, section 2). Link-local addresses
+    share theirs with all hosts of all links, so each counts for itself.
     """
     host = address[0]
     if ":" not in host:
         return host
-    import ipaddress  # IPv6 listeners alone need it
+    if host.startswith(("fe8", "fe9", "fea", "feb")):
+        return f"{host.partition('%')[0]}%{address[-1]}"
+    return _first_64_bits(host)
 
-    whole = ipaddress.IPv6Address(host.partition("%")[0])
-    if whole.is_link_local:
-        return f"{whole}%{address[-1]}"
-    return str(ipaddress.IPv6Address(int(whole) >> 64 << 64)) + "/64"
+
+@functools.lru_cache(maxsize=1024)
+def _first_64_bits(host: str) -> str:
+    """The first four groups of an IPv6 address, as the system writes it.
+
+    A library that takes any form needs three times as long, for each datagram of a flood.
+    """
+    head, gap, tail = host.partition("::")
+    groups = tail.count(":") + 1 + ("." in tail)
+    if gap:
+        # Eight groups in all, and at most four of them after the zeros do not reach the first four.
+        head = head or "0"
+        head += ":0" * (7 - head.count(":") - max(groups, 4))
+        host = f"{head}:{tail}" if groups > 4 else head
+    return ":".join(host.split(":", 4)[:4])

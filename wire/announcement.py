@@ -1,8 +1,8 @@
-"""What a server says of itself on the local network, and how a listener reads it (RFC 6763).
+"""The announcement of a server on the local network, and how a listener reads it (RFC 6763).
 
 An instance of a service has a name for people, and a TXT record of short texts. The name of the
-service is of the form that RFC 6335, section 5.1, asks for: at most 15 letters, digits and hyphens.
-What is read was written by anybody: it is cut to what a line on a terminal can hold.
+service has the form of RFC 6335, section 5.1: at most 15 letters, digits and hyphens. Anyone can
+write an announcement, so texts are cut to what a line on a terminal can hold. Pure.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from message import VERSION, cut_text
+from wire.text import harmless
 
 SERVICE = "_mp3cast._udp.local."
 
 MOST_NAME_BYTES = 60
-"""Of a name in UTF-8: RFC 6763, section 4.1.1, allows 63, and a second server of this name becomes
-NAME-2."""
+"""Bytes of a name in UTF-8: RFC 6763, section 4.1.1, allows 63, and a second server of this name
+becomes NAME-2."""
 
 
 class Announcement(NamedTuple):
-    """What is said."""
+    """One announcement."""
 
     name: str
     title: str = ""
-    """Of the track that plays."""
+    """Title of the track that plays."""
     needs_key: bool = False
     version: str = str(VERSION)
-    """Of the wire."""
+    """Version of the protocol."""
 
     def texts(self) -> dict[str, str]:
         """The TXT record; `txtvers` is the version of these texts (RFC 6763, section 6.7)."""
@@ -40,7 +41,7 @@ class Announcement(NamedTuple):
 
     @classmethod
     def read(cls, name: str, texts: Mapping[str, str | None]) -> Announcement:
-        """What `name` says; what it does not say is as if nothing were unusual."""
+        """The announcement of `name` with these texts; a missing text means the usual value."""
         return cls(
             cut_text(name),
             cut_text(texts.get("title") or ""),
@@ -49,7 +50,7 @@ class Announcement(NamedTuple):
         )
 
     def remark(self) -> str:
-        """What a person should know besides the name: the title, and what may stand in the way."""
+        """Text for people beside the name: the title, a key that is needed, another version."""
         parts = [self.title]
         if self.needs_key:
             parts.append("needs a key")
@@ -59,9 +60,9 @@ class Announcement(NamedTuple):
 
 
 def why_no_name(name: str) -> str | None:
-    """Why a server cannot be called so; None if it can."""
-    if not 0 < len(name.encode("utf-8", "replace")) <= MOST_NAME_BYTES:
-        return f"a name has 1 to {MOST_NAME_BYTES} bytes"
-    if "." in name or not name.isprintable():
+    """Why a server cannot have this name; None if it can."""
+    if not name.strip() or len(name.encode("utf-8", "replace")) > MOST_NAME_BYTES:
+        return f"a name has 1 to {MOST_NAME_BYTES} bytes, not all of them spaces"
+    if "." in name or harmless(name, "?") != name:
         return "a name has no dots and no control characters"
     return None

@@ -31,33 +31,33 @@ _HEAD = struct.Struct("!BBB")
 _SHARD_HEAD = struct.Struct("!HHHHQ")
 
 OVERHEAD_BYTES = _HEAD.size + _SHARD_HEAD.size
-"""So much longer is PARITY than the longest AUDIO of its block."""
+"""Bytes that PARITY is longer than the longest AUDIO of its block."""
 
 MESSAGE_S = 0.08
-"""So long is a message at the most where there is parity: three frames of 44.1 kHz, as many as fit
-the default MTU at 128 kbit/s. Longer ones would make a block of few bits last long; below 56
-kbit/s the shorter ones cost more than a quarter of the bytes, with 20+4."""
+"""Longest AUDIO where there is parity: three frames of 44.1 kHz, which fit the default MTU at 128
+kbit/s. At a low bit rate longer messages would make a block last long; below 56 kbit/s these cost
+more than a quarter of the bytes, with 20+4."""
 
 MOST_SHARDS = 256
-"""Messages and parities of a block together: a shard's number is an element of GF(256)."""
+"""Largest K + M of a block: a shard's number is an element of GF(256)."""
 
 
 class ParityError(MessageError):
-    """The parity contradicts itself, or the messages it is said to belong to."""
+    """Parity that contradicts itself, or the messages of its block."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parity:
-    """What a PARITY message holds."""
+    """Content of a PARITY message."""
 
     first_sequence: int
-    """Of the block's first message."""
+    """Sequence of the first message of the block."""
     messages: int
-    """In the block: K."""
-    parities: int
-    """For the block: M."""
+    """K: AUDIO messages in the block."""
+    parity_count: int
+    """M: PARITY messages for the block."""
     index: int
-    """Of this one, from 0."""
+    """Number of this one among them, from 0."""
     shard: bytes
 
     @classmethod
@@ -65,42 +65,41 @@ class Parity:
         """The checked content of a PARITY message; raises MessageError."""
         if len(message.data) < OVERHEAD_BYTES:
             raise MessageError("a parity without a shard")
-        messages, parities, index = _HEAD.unpack_from(message.data)
-        if not (messages and index < parities and messages + parities <= MOST_SHARDS):
-            raise MessageError(f"parity {index} of {messages}+{parities} cannot be")
-        return cls(message.sequence, messages, parities, index, message.data[_HEAD.size :])
+        messages, parity_count, index = _HEAD.unpack_from(message.data)
+        if not (messages and index < parity_count and messages + parity_count <= MOST_SHARDS):
+            raise MessageError(f"parity {index} of {messages}+{parity_count} cannot be")
+        return cls(message.sequence, messages, parity_count, index, message.data[_HEAD.size :])
 
 
 def prepare() -> None:
-    """Do what takes time, 15 ms, once: import the code."""
+    """Import the code now, which takes 15 ms, and not when the first block is encoded."""
     _encoder(1, 1)
 
 
-def sent_after(index: int, messages: int, parities: int) -> int:
-    """The place in its block of the message after which parity `index` is sent.
+def sent_after(index: int, messages: int, parity_count: int) -> int:
+    """Place in its block of the AUDIO after which parity `index` is sent, from 0.
 
-    The parities are spread evenly among the messages of their own block, the last one after the
-    last message. So no more than one datagram in K + M is lost to a block for each that a burst
-    takes, and a burst of M is survived wherever it falls. Were they sent in the following block,
-    a lost message would have to wait twice as long.
+    Parities are spread evenly among the messages of their own block, the last one after the last
+    message. So the K + M datagrams of a block follow one another, and a burst of M losses is
+    repaired wherever it falls. In the following block, parity would come up to twice as late.
     """
-    return -(-(index + 1) * messages // parities) - 1
+    return -(-(index + 1) * messages // parity_count) - 1
 
 
-def encode(block: Sequence[Message], parities: int) -> list[Message]:
+def encode(block: Sequence[Message], parity_count: int) -> list[Message]:
     """The PARITY messages of `block`: AUDIO of one stream, in sequence."""
     first, messages = block[0], len(block)
     shards = [_shard(message) for message in block]
     longest = max(len(shard) for shard in shards)
-    computed = _encoder(messages, parities).encode(
+    computed = _encoder(messages, parity_count).encode(
         [shard.ljust(longest, b"\0") for shard in shards],
-        range(messages, messages + parities),
+        range(messages, messages + parity_count),
     )
     return [
         Message(
             first.sequence,
             Type.PARITY,
-            _HEAD.pack(messages, parities, index) + shard,
+            _HEAD.pack(messages, parity_count, index) + shard,
             first.stream,
             first.media_time_us,
             track=index,
@@ -126,7 +125,7 @@ def rebuild(
         if len(shard) > length:
             raise ParityError("a message is longer than its parity")
         shards.append(shard.ljust(length, b"\0"))
-    whole = _decoder(like.messages, like.parities).decode(shards, numbers)
+    whole = _decoder(like.messages, like.parity_count).decode(shards, numbers)
     return [
         _message(whole[place], stream, like.first_sequence + place)
         for place in range(like.messages)
@@ -135,13 +134,13 @@ def rebuild(
 
 
 def _numbers(like: Parity, have: Mapping[int, Message], parity: Mapping[int, bytes]) -> list[int]:
-    """Which K shards are decoded: all messages that are there, and as many parities as it takes.
+    """The K shards to decode: all messages that are there, and as many parities as it takes.
 
     Message `place` is shard `place`, parity `index` is shard K + `index`.
     """
     numbers = [*have, *(like.messages + index for index in parity)][: like.messages]
     assert len(numbers) == like.messages, "K shards give the others"
-    assert all(0 <= number < like.messages + like.parities for number in numbers)
+    assert all(0 <= number < like.messages + like.parity_count for number in numbers)
     return numbers
 
 
@@ -161,24 +160,24 @@ def _shard(message: Message) -> bytes:
 def _message(shard: bytes, stream: int, sequence: int) -> Message:
     length, track, skip, discard, media_time_us = _SHARD_HEAD.unpack_from(shard)
     end = _SHARD_HEAD.size + length
-    # What was computed from shards that do not belong together is noise, and ends in noise.
+    # Shards that do not belong together decode to noise, which does not end in zeros.
     if end > len(shard) or shard.count(0, end) != len(shard) - end:
         raise ParityError(f"message {sequence} cannot be rebuilt from this")
     data = shard[_SHARD_HEAD.size : end]
     return Message(sequence, Type.AUDIO, data, stream, media_time_us, track, skip, discard)
 
 
-# A table is made in 20 µs for 20+4, in 2 ms for 200+55. A sender has one for whole blocks, and
-# one more for the last; a listener gets no more kinds of blocks than the sender makes.
+# Making a table takes 20 µs for 20+4, 2 ms for 200+55. A sender needs one for whole blocks and one
+# for the last block; a listener needs no more than the sender.
 @lru_cache(maxsize=8)
-def _encoder(messages: int, parities: int) -> Encoder:
+def _encoder(messages: int, parity_count: int) -> Encoder:
     from zfec import Encoder
 
-    return Encoder(messages, messages + parities)
+    return Encoder(messages, messages + parity_count)
 
 
 @lru_cache(maxsize=8)
-def _decoder(messages: int, parities: int) -> Decoder:
+def _decoder(messages: int, parity_count: int) -> Decoder:
     from zfec import Decoder
 
-    return Decoder(messages, messages + parities)
+    return Decoder(messages, messages + parity_count)

@@ -1,7 +1,7 @@
-"""Numbers as text, in ranges: `17-19,25`. So a REQUEST names what is missing.
+"""Ranges of numbers as text, `17-19,25`: the missing sequences of a REQUEST.
 
-Pure. What comes from the network is checked: ascending and apart, so that no text makes a number
-count twice, and what it costs to go through them is bounded by the length of the text.
+Pure. Text from the network is checked: its ranges ascend and are apart, so no number counts twice,
+and the number of ranges is bounded by the length of the text.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 
 def ranges_of(numbers: Iterable[int]) -> Iterator[range]:
-    """Ascending `numbers` in as few ranges as there are."""
+    """Ascending `numbers` in as few ranges as possible."""
     first = last = None
     for number in numbers:
         if first is None or last is None:
@@ -24,13 +24,13 @@ def ranges_of(numbers: Iterable[int]) -> Iterator[range]:
 
 
 def text_of(one: range) -> str:
-    """One range, which is not empty: `17-19`, or `25`."""
+    """Text of one range that is not empty: `17-19` or `25`."""
     last = one.stop - 1
     return f"{last}" if last == one.start else f"{one.start}-{last}"
 
 
 def texts_of(numbers: Iterable[int], most_characters: int) -> Iterator[str]:
-    """Ascending `numbers` as text, in as few pieces as `most_characters` allow (at least 33)."""
+    """Ascending `numbers` as text, in pieces of at most `most_characters` (33 or more)."""
     text = ""
     for one in ranges_of(numbers):
         word = text_of(one)
@@ -43,7 +43,7 @@ def texts_of(numbers: Iterable[int], most_characters: int) -> Iterator[str]:
 
 
 def ranges_in(text: str) -> list[range]:
-    """The ranges that `text` names; ValueError if they are none, or not ascending and apart."""
+    """The ranges in `text`; raises ValueError unless they ascend and are apart."""
     ranges = []
     after = 0
     for word in text.split(","):

@@ -1,19 +1,18 @@
-"""Which messages of one sender have come: each counts once, in whatever order they come.
+"""Replay protection: each message of one sender counts once, in whatever order they come.
 
-A window slides along with the newest sequence, as in IPsec and DTLS (RFC 4303, section 3.4.3; RFC
-6347, section 4.1.2.6). What is older than the window is taken for a replay: who knows? Pure. Ask
-and tell only of messages that are proved to be the sender's own.
+A sliding window as in IPsec and DTLS (RFC 4303, section 3.4.3; RFC 6347, section 4.1.2.6). Messages
+older than the window count as replays. Pure. Only authenticated messages may be added.
 """
 
 from __future__ import annotations
 
 WINDOW = 1024
-"""Messages. DTLS recommends 64; a server numbers what it says to all its listeners in one row, so
-that two messages to the same listener are far apart."""
+"""Messages. DTLS recommends 64; here a server numbers its messages to all listeners in one row, so
+two to the same listener are far apart."""
 
 
 class ReplayWindow:
-    """The newest sequence, and which of those before it have come."""
+    """The newest sequence, and one bit for each of those before it."""
 
     def __init__(self) -> None:
         self.newest = -1
@@ -21,7 +20,7 @@ class ReplayWindow:
         self._came = 0
 
     def is_new(self, sequence: int) -> bool:
-        """Whether `sequence` has surely not come yet."""
+        """Whether `sequence` has certainly not come yet."""
         age = self.newest - sequence
         return age < 0 or (age < WINDOW and not self._came >> age & 1)
 

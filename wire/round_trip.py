@@ -1,33 +1,33 @@
-"""The round trip to the server: how long it takes, and how long an answer is worth waiting for.
+"""Round trip and retransmission time-out to the server (RFC 6298, section 2).
 
-RFC 6298, section 2, but without its least time-out of a second, and without backing off: what is
-lost here is lost at random, and what is asked for is of no use a second later.
+Without the RFC's least time-out of a second, and without backing off: losses are random here, and a
+retransmission is of no use a second later. Pure.
 """
 
 from __future__ import annotations
 
 CLOCK_S = 0.01
-"""An answer may be late by this much on a path that never varies: the time for both programs to
-wake up (G in the RFC)."""
+"""Clock granularity (G in the RFC): the time that both programs need to wake up."""
 
 UNKNOWN_S = 0.15
-"""The time-out before anything was measured: half of the world is nearer than this."""
+"""Time-out before the first measurement: half of the world is nearer than this."""
 
 LONGEST_S = 1.0
+"""Upper bound of the time-out."""
 
 IMPOSSIBLE_S = 60.0
-"""A sample from here on, or below 0, is nonsense."""
+"""A sample of this or more, or below 0, is ignored."""
 
 
 class RoundTrip:
-    """What was measured of it."""
+    """The estimate for one path."""
 
     def __init__(self) -> None:
         self.smoothed_s: float | None = None
         self.least_s = 0.0
-        """The shortest; 0 before anything was measured."""
+        """The shortest round trip; 0 before the first measurement."""
         self.timeout_s = UNKNOWN_S
-        """An answer that has not come after so long will not come."""
+        """Seconds after which an answer counts as lost."""
         self._variation_s = 0.0
 
     def measure(self, sample_s: float) -> None:

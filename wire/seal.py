@@ -1,28 +1,27 @@
-"""Sealing: whoever has not the key can neither read a message, nor make one, nor change one.
+"""Sealing: without the key nobody can read, make or change a message.
 
-A sealed message is the header as it is, with the bit `SEALED` in its type; then the data under
-ChaCha20-Poly1305 (RFC 8439) and its tag of 16 bytes, which the header is proved by, too. The key of
-the key file seals nothing itself: from it HKDF (RFC 5869) derives a key for each sender,
+A sealed message is the plain header with the bit `SEALED` in its type, then the data under
+ChaCha20-Poly1305 (RFC 8439) and its tag of 16 bytes, which authenticates the header, too. The key
+in the key file seals nothing itself; HKDF (RFC 5869) derives a key from it for each sender:
 
-    client   what a client says, by the salt that it draws for each session
-    server   what a server says to single listeners, by the salt that it draws for each run
+    client   control messages of a client, by the salt that it draws for each session
+    server   control messages of a server, by the salt that it draws for each run
     media    AUDIO, PARITY, REPEAT and TRACK, by that salt too: sealed once, the same for all
 
-A control message begins with its sender's salt, so that it can be opened by whoever has the key and
-has heard nothing before. And what a server says is proved to be an answer: the salt of the client
-that it is meant for goes into the proof. So it is worth nothing to another listener, or another
-session of the same.
+A control message begins with its sender's salt, so a holder of the key can open it without having
+heard anything before. The salt of the client that a server's message is meant for is authenticated
+with it, so the message is worth nothing to another listener or in another session.
 
 The nonce is type, track and sequence. Under one key it never comes twice with different data:
 
 - A salt is 128 random bits, so every session, and every run of a server, has keys of its own.
-- In control messages the sequence counts what this sender says, to whomever, from 0. What is said
-  again is numbered anew.
-- AUDIO has its place in the stream, and is sealed once. REPEAT is the same in another type: sealed
-  twice, it is the same bytes. PARITY has the place of its block, and its index as its track.
+- In control messages the sequence counts all messages of this sender, from 0. A message that is
+  sent again gets a new number.
+- AUDIO has its place in the stream, and is sealed once. REPEAT is the same data in another type:
+  sealed twice, it is the same bytes. PARITY has the place of its block, and its index as its track.
 
-`cryptography` is imported here, so this is imported only where there is a key. Pure otherwise:
-what is random is an argument.
+`cryptography` is imported here, so this module is imported only where there is a key. Pure
+otherwise: random bytes are arguments.
 """
 
 from __future__ import annotations
@@ -37,9 +36,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from message import SEALED, TAG_BYTES, Message, SealError, Type
 
 KEY_BYTES = 32
+"""The key in the key file, and each that is derived from it."""
 
 MEDIA_TYPES = frozenset((Type.AUDIO, Type.PARITY, Type.REPEAT, Type.TRACK))
-"""What is the same for all listeners; everything else is a control message."""
+"""Messages that are the same for all listeners; all others are control messages."""
 
 _CLIENT = b"mp3 broadcast 1 client"
 _SERVER = b"mp3 broadcast 1 server"
@@ -49,14 +49,14 @@ _MEDIA = b"mp3 broadcast 1 media"
 _NONCE = struct.Struct("!BxHQ")
 
 Cipher = ChaCha20Poly1305
-"""Has one key. Any number of threads may use it."""
+"""A cipher with one key; any number of threads may use it."""
 
 
 class Key:
-    """What the key file holds. Says nothing of itself."""
+    """The key of the key file. Its `repr` does not show it."""
 
     def __init__(self, secret: bytes) -> None:
-        """`secret` is `KEY_BYTES` that nobody can guess."""
+        """`secret`: `KEY_BYTES` unpredictable bytes."""
         assert len(secret) == KEY_BYTES
         self.__secret = secret
 
@@ -64,15 +64,15 @@ class Key:
         return "Key(...)"
 
     def client(self, salt: bytes) -> Cipher:
-        """For what the client says that has drawn `salt`."""
+        """Cipher for control messages of the client that has drawn `salt`."""
         return self._derive(salt, _CLIENT)
 
     def server(self, salt: bytes) -> Cipher:
-        """For what the server that has drawn `salt` says to single listeners."""
+        """Cipher for control messages of the server that has drawn `salt`."""
         return self._derive(salt, _SERVER)
 
     def media(self, salt: bytes) -> Cipher:
-        """For what that server says to all."""
+        """Cipher for that server's messages to all listeners."""
         return self._derive(salt, _MEDIA)
 
     def _derive(self, salt: bytes, what_for: bytes) -> Cipher:
@@ -81,9 +81,9 @@ class Key:
 
 
 def sealed(cipher: Cipher, message: Message, salt: bytes = b"", peer: bytes = b"") -> bytes:
-    """The datagram of `message`, sealed.
+    """The sealed datagram of `message`.
 
-    `salt` is the sender's, in a control message; `peer` that of the client which it answers.
+    `salt`: the sender's, in a control message; `peer`: that of the client which it answers.
     """
     length = len(salt) + len(message.data) + TAG_BYTES
     head = message.header(message.type | SEALED, length) + salt
@@ -91,9 +91,9 @@ def sealed(cipher: Cipher, message: Message, salt: bytes = b"", peer: bytes = b"
 
 
 def opened(cipher: Cipher, message: Message, salt: bytes = b"", peer: bytes = b"") -> Message:
-    """What was sealed to `message`, which was unpacked; raises SealError.
+    """The message that was sealed as the unpacked `message`; raises SealError.
 
-    `salt` is what its data begins with, `peer` as in `sealed`.
+    `salt`: the start of its data; `peer`: as in `sealed`.
     """
     head = message.header(message.type, len(message.data)) + salt
     try:

@@ -1,7 +1,7 @@
-"""What a thousand listeners notice of a flood of datagrams. See `python -m bench.flood --help`.
+"""Effect of a flood of datagrams on a thousand listeners. See `python -m bench.flood --help`.
 
-attacks.py      what is sent: kinds of hostile datagrams
-attacker.py     how: from many addresses, at a pace
+attacks.py      kinds of hostile datagrams
+attacker.py     their sender: from many addresses, at a pace
 course.py       before, during and after each
 show.py         the floods as a table
 """

@@ -1,11 +1,11 @@
-"""What a thousand listeners notice of a flood of datagrams, in real time.
+"""Effect of a flood of datagrams on a thousand listeners, in real time.
 
     python -m bench.flood                       all floods, in two minutes
-    python -m bench.flood connects noise        only those
-    python -m bench.flood --per-second 50000    as fast as you like
-    python -m bench.flood --json result.json    and for scripts
+    python -m bench.flood connects noise        only these
+    python -m bench.flood --per-second 50000    another pace
+    python -m bench.flood --json result.json    results for scripts
 
-All of it stays on loopback. Server, listeners and attacker share this machine's cores.
+All datagrams stay on loopback. Server, listeners and attacker share this machine's cores.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from bench.flood.attacks import ATTACKS
 from bench.flood.course import Course, Measured, Plan
 from bench.processes import Failed
 from bench.workshop import Effort, Workshop
-from shell.arguments import integer
+from shell.command_line.typed import integer
 
 QUICK = Plan(listeners=200, datagrams=10_000, quiet_s=1.0, settled_s=1.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit status is 1 if something else than the server failed."""
+    """Run the floods; return the exit status: 1 if something failed other than the server."""
     options = _parser().parse_args(arguments)
     if sys.platform != "linux":
         print("bench: all addresses of 127.0.0.0/8 are there only on Linux", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Sends hostile datagrams from all over 127.0.0.0/8, at a pace, and counts what comes back.
+"""Sender of hostile datagrams from all over 127.0.0.0/8, at a pace, and counter of the answers.
 
 Sixty-four sockets, each with a port of its own, are bound to every address and speak from the one
-that a datagram names (IP_PKTINFO). Linux only, and nothing but loopback.
+that a datagram names (IP_PKTINFO). Linux only, loopback only.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from message import Type, type_in
 PORTS = 64
 BATCH_S = 0.002
 IP_PKTINFO = 8
-"""linux/in.h."""
+"""Socket option, from linux/in.h."""
 _PKTINFO = struct.Struct("=I4s4x")
 DATAGRAM_BYTES = 65_535
 
 FIRST_HOST, HOSTS = 0x7F80_0000, 1 << 20
-"""127.128.0.0 to 127.143.255.255: none of the crowd's."""
+"""Addresses 127.128.0.0 to 127.143.255.255, away from the crowd's."""
 
 
 class Hostile(NamedTuple):
-    """One datagram, and from where it seems to come."""
+    """One datagram and its source."""
 
     data: bytes
     host: int
-    """Of `HOSTS`."""
+    """Index into HOSTS."""
     port: int
-    """Of `PORTS`."""
+    """Index into PORTS."""
 
 
 class Sent(NamedTuple):
-    """What became of a flood, as the attacker sees it."""
+    """Counts of a flood at the attacker."""
 
     datagrams: int
     bytes_out: int
     seconds: float
     answers: int
     bytes_back: int
-    """Without the AUDIO of the stream."""
+    """Answers, without the AUDIO of the stream."""
 
 
 class Attacker:
-    """The sockets; closed when `with` ends."""
+    """Sockets of the attacker; a context manager closes them."""
 
     def __init__(self, port: int) -> None:
         self._target = (HOST, port)
@@ -79,7 +79,7 @@ class Attacker:
             sock.close()
 
     def send(self, hostile: Hostile) -> None:
-        """Send one datagram; what the kernel does not take is lost."""
+        """Send one datagram; it is lost if the kernel refuses it."""
         source = (FIRST_HOST + hostile.host).to_bytes(4)
         self._sockets[hostile.port].sendmsg(
             [hostile.data],
@@ -89,7 +89,7 @@ class Attacker:
         )
 
     def ask(self, hostile: Hostile, within_s: float) -> bytes:
-        """Send one datagram; the answer to its port, or nothing."""
+        """Send one datagram; return the answer to its port, or nothing."""
         self.send(hostile)
         sock = self._sockets[hostile.port]
         ready, _, _ = select.select([sock], [], [], within_s)
@@ -104,7 +104,7 @@ class Attacker:
         sent = 0
         while sent < count:
             due = min(count, round((time.monotonic() - began) * per_second) + 1)
-            # Late by much is not made up for: that would be another flood than was asked for.
+            # A long delay is not made up for: that would be another flood.
             for _ in range(min(due - sent, max(1, round(5 * BATCH_S * per_second)))):
                 hostile = next(coming)
                 self.send(hostile)
@@ -123,7 +123,7 @@ class Attacker:
             try:
                 while True:
                     came = sock.recv(DATAGRAM_BYTES)
-                    # One of the attackers is a listener, too.
+                    # One of the attackers is a listener as well.
                     if type_in(came) != Type.AUDIO:
                         self._answers += 1
                         self._bytes_back += len(came)

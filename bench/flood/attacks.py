@@ -1,4 +1,4 @@
-"""What is sent in a flood: each kind of hostile datagram, without an end."""
+"""Kinds of hostile datagrams, each without an end."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ ALL_OF_IT = "0-9007199254740991"
 JOIN_WITHIN_S = 5.0
 
 STAYS_AT = (0, 0)
-"""Host and port of the one listener among the attackers."""
+"""Host and port of the listener among the attackers."""
 
 
 class Known(NamedTuple):
-    """A registration, at `STAYS_AT`, as its owner knows it, or somebody who has listened in."""
+    """Registration at STAYS_AT, as known to its owner or an eavesdropper."""
 
     session: str
     stream: int
 
 
 def register(attacker: Attacker) -> Known:
-    """Become a listener, in the way of the protocol; raises Failed."""
+    """Register as a listener; raises Failed."""
     cookie, give_up_at = "", time.monotonic() + JOIN_WITHIN_S
     while time.monotonic() < give_up_at:
         connect = Connect(nonce=NONCE, cookie=cookie).to_message().pack(CONNECT_BYTES)
@@ -57,51 +57,51 @@ def register(attacker: Attacker) -> Known:
 
 
 def leave(attacker: Attacker, known: Known) -> None:
-    """Free the slot again."""
+    """Leave."""
     attacker.send(Hostile(_of(known, _figures(Goodbye, known)), *STAYS_AT))
 
 
 def connects(known: Known) -> Iterator[Hostile]:
-    """CONNECT as from very many clients."""
+    """CONNECT of very many clients."""
     return _from_everywhere(Connect(nonce=NONCE).to_message().pack(CONNECT_BYTES))
 
 
 def false_cookies(known: Known) -> Iterator[Hostile]:
-    """CONNECT with a cookie that was guessed."""
+    """CONNECT with a guessed cookie."""
     connect = Connect(nonce=NONCE, cookie=FALSE_COOKIE)
     return _from_everywhere(connect.to_message().pack(CONNECT_BYTES))
 
 
 def noise(known: Known) -> Iterator[Hostile]:
-    """Bytes that mean nothing, up to the length of a message of audio."""
+    """Random bytes, up to the length of an AUDIO message."""
     random = Random(1)
     for somewhere in _from_everywhere(b""):
         yield somewhere._replace(data=random.randbytes(random.randrange(1300)))
 
 
 def reports_from_elsewhere(known: Known) -> Iterator[Hostile]:
-    """REPORT of a listener, captured, from other addresses."""
+    """Captured REPORT of a listener, from other addresses."""
     return _from_everywhere(_of(known, _figures(Report, known)))
 
 
 def reports(known: Known) -> Iterator[Hostile]:
-    """The same from the listener's own address."""
+    """Captured REPORT of a listener, from its own address."""
     return itertools.repeat(Hostile(_of(known, _figures(Report, known)), *STAYS_AT))
 
 
 def forged_reports(known: Known) -> Iterator[Hostile]:
-    """REPORT from the listener's own address by one who does not know its session."""
+    """REPORT from the listener's own address with a wrong session."""
     return reports(known._replace(session="f" * len(known.session)))
 
 
 def requests(known: Known) -> Iterator[Hostile]:
-    """REQUEST of a listener for all that there ever was."""
+    """REQUEST of a listener for every sequence."""
     request = Request(session=known.session, missing=ALL_OF_IT)
     return itertools.repeat(Hostile(_of(known, request), *STAYS_AT))
 
 
 class Attack(NamedTuple):
-    """A kind of flood."""
+    """Kind of flood."""
 
     title: str
     datagrams: Callable[[Known], Iterator[Hostile]]
@@ -116,7 +116,7 @@ ATTACKS: dict[str, Attack] = {
     "forged-reports": Attack("REPORT, forged under its address", forged_reports),
     "requests": Attack("REQUEST of one listener", requests),
 }
-"""By the name on the command line."""
+"""Attacks by their names on the command line."""
 
 
 def _from_everywhere(data: bytes) -> Iterator[Hostile]:

@@ -1,8 +1,8 @@
-"""One server, a thousand listeners in real time, and the floods one after the other.
+"""Course of the measurement: one server, a thousand listeners, and one flood after another.
 
-Lateness is that of every copy of every AUDIO message that came to a listener meanwhile: when the
-kernel had it (on loopback, when the server sent it), less its media time, beside the most punctual
-of all. Loss is what the listeners were promised and did not get.
+Lateness is that of every copy of every AUDIO message to a listener: when the kernel had it (on
+loopback, when the server sent it), less its media time, compared with the most punctual one. Loss
+is what the listeners were promised and did not get.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from bench.workshop import SAMPLE, Workshop
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How it is measured."""
+    """Durations and sizes of the measurement."""
 
     listeners: int = 1000
     datagrams: int = 100_000
     per_second: float = 20_000.0
     quiet_s: float = 4.0
-    """Before, and after."""
+    """Time before and after each flood."""
     settled_s: float = 3.0
-    """After which the burst at the start is behind."""
+    """Time after which the burst at the start is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the listeners saw of some seconds, and what the server used."""
+    """Figures of the listeners and the server over some seconds."""
 
     late_p99_ms: float | None
     late_max_ms: float | None
@@ -44,17 +44,17 @@ class Window:
     received: int
     seconds: float
     cpu_s: float
-    """Processor time of the server."""
+    """Processor time of the server, in seconds."""
 
     @property
     def cpu_percent(self) -> float:
-        """Of one core."""
+        """Processor time of the server, in per cent of one core."""
         return self.cpu_s / self.seconds * 100
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One flood, from before to after."""
+    """One flood: before, during, after."""
 
     name: str
     before: Window
@@ -62,13 +62,13 @@ class Course:
     after: Window
     sent: Sent
     kernel_dropped: int
-    """Hostile datagrams, or others, that found the server's socket full."""
+    """Datagrams, hostile or not, that found the server's socket full."""
     memory_bytes: tuple[int, int]
-    """Of the server, before and after."""
+    """Resident memory of the server, before and after."""
 
     @property
     def each_us(self) -> float:
-        """Processor time of the server for one hostile datagram."""
+        """Processor time of the server for one hostile datagram, in µs."""
         usual_s = self.before.cpu_s / self.before.seconds * self.during.seconds
         return (self.during.cpu_s - usual_s) / self.sent.datagrams * 1e6
 
@@ -82,7 +82,7 @@ class Course:
 
 
 class Measured:
-    """The floods as they come; `server` is what the server says of itself at the end."""
+    """Courses, each when it is over; `server` is the server's JSON at the end."""
 
     def __init__(self, workshop: Workshop, plan: Plan) -> None:
         self.server: dict[str, Any] = {}
@@ -90,7 +90,7 @@ class Measured:
         self._plan = plan
 
     def courses(self, names: Sequence[str] = tuple(ATTACKS)) -> Iterator[Course]:
-        """These floods; raises Failed."""
+        """Run the floods; raises Failed."""
         plan = self._plan
         library = compiled(self._workshop, "crowd.c", shared=True)
         wanted = ("--max-clients", str(plan.listeners + 1), "--wait-for", str(plan.listeners))
@@ -124,7 +124,7 @@ class Measured:
 
 
 class _Watch:
-    """Looks at the crowd and the server, from one moment to the next."""
+    """Observer of the crowd and the server, from one moment to the next."""
 
     def __init__(self, server: Server, crowd: Crowd) -> None:
         self._server = server
@@ -137,7 +137,7 @@ class _Watch:
         self._count = self._crowd.count()
 
     def seen(self) -> Window:
-        """Since `begin`, or the last call."""
+        """Figures since `begin`, or the last call."""
         count, before = self._counted(), self._count
         cpu_s, now = self._server.cpu_s(), time.monotonic()
         seconds, used_s = now - self._began, cpu_s - self._cpu_s
@@ -160,7 +160,7 @@ class _Watch:
 
 
 def dropped_at(port: int) -> int:
-    """Datagrams that found the socket of this port full."""
+    """Datagrams dropped by the full socket of `port`."""
     for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[1].endswith(f":{port:04X}"):

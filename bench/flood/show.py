@@ -1,16 +1,12 @@
-"""The floods for people: a line as each comes, tables at the end, what must be reached. Pure."""
+"""Floods for people: a line for each, tables at the end, and what must be reached. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from bench.flood.course import Course
-from bench.table import FILE_COLUMNS, Row, below, number
+from bench.table import Row, below, number, print_columns
 
 LATE_P99_MS = 20.0
 MEMORY_MB = 2.0
@@ -28,7 +24,7 @@ server's socket was full; memory: grown from before to after."""
 
 
 def line(course: Course) -> str:
-    """One flood on one line, for the progress."""
+    """One flood in one line, for the progress."""
     during = course.during
     return (
         f"{course.name}: {_rate(course)} a second, 99 % within {_ms(during.late_p99_ms)} ms,"
@@ -38,20 +34,13 @@ def line(course: Course) -> str:
 
 def show(courses: Sequence[Course], stream: TextIO) -> None:
     """Print the tables."""
-    console = Console(file=stream)
-    if not console.is_terminal:
-        console.width = FILE_COLUMNS
-    for columns, cells, legend in (
+    for head, cells, legend in (
         (HEARD, _heard, HEARD_LEGEND),
         (SPENT, _spent, SPENT_LEGEND),
     ):
-        table = Table(box=SIMPLE_HEAD)
-        for column in columns:
-            table.add_column(column, justify="left" if column == "flood" else "right", no_wrap=True)
-        for one in courses:
-            table.add_row(one.name, *cells(one))
-        console.print(table)
-        console.print(legend, markup=False, highlight=False)
+        rows = [(one.name, *cells(one)) for one in courses]
+        print_columns(head, rows, stream, left=("flood",))
+        print(f"{legend}\n", file=stream)
 
 
 def _heard(course: Course) -> Iterator[str]:
@@ -73,7 +62,7 @@ def _spent(course: Course) -> Iterator[str]:
 
 
 def goals(courses: Sequence[Course]) -> Iterator[Row]:
-    """What must be reached."""
+    """Rows with a limit."""
     lost = [float(one.during.lost + one.after.lost) for one in courses]
     late = [one.during.late_p99_ms or 0.0 for one in courses]
     grown = (courses[-1].memory_bytes[1] - courses[0].memory_bytes[0]) / 1e6

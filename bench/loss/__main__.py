@@ -1,11 +1,11 @@
-"""How much of the music is heard over a network that loses, for each way to repair.
+"""Music heard over a network that loses, for each way to repair.
 
-    python -m bench.loss                    all of it, in less than ten minutes
-    python -m bench.loss --quick            to try the measurement itself
+    python -m bench.loss                    all, in less than ten minutes
+    python -m bench.loss --quick            a short run, to try the measurement
     python -m bench.loss --json result.json --picture docs/loss.png
 
-The sweep itself is in virtual time: what comes of it is the same on any machine. A few rows are in
-real time, all of them at once.
+The sweep is in virtual time, with one result on any machine. A few rows are in real time, all of
+them at once.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from bench.processes import Failed
 from bench.workshop import Effort, Workshop
 
 MOST_PAIRS = 16
-"""Of programs at one time; each takes some three per cent of a core."""
+"""Pairs of programs at one time; each takes about three per cent of a core."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit status is 1 if a row does not balance."""
+    """Run the sweep; return the exit status: 1 if a row does not balance."""
     options = _parser().parse_args(arguments)
     here = machine.description()
     print(machine.as_text(here))
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _outcomes(options: argparse.Namespace, left_out: dict[str, str]) -> Iterator[Outcome]:
     if not options.virtual:
-        # First, while nothing else wants the processor.
+        # First, while nothing else needs the processor.
         yield from _real_outcomes(left_out)
     seeds = [1] if options.quick else list(sweep.SEEDS)
-    # Every loss is a line of the log, which nobody would read.
+    # Every loss would be a line of the log.
     with ProcessPoolExecutor(
         os.cpu_count(), initializer=logging.disable, initargs=(logging.CRITICAL,)
     ) as pool:
@@ -76,7 +76,7 @@ def _outcomes(options: argparse.Namespace, left_out: dict[str, str]) -> Iterator
 
 
 def _real_outcomes(left_out: dict[str, str]) -> Iterator[Outcome]:
-    """All rows at once: each needs a minute, and hardly a processor."""
+    """Run all rows at once: each takes a minute, and little processor time."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         workshop = Workshop(Path(folder), Effort(), stack)
         pool = stack.enter_context(ThreadPoolExecutor(MOST_PAIRS))

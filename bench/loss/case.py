@@ -1,6 +1,6 @@
-"""One row of the sweep: how it was dialled, and what came of it. Pure.
+"""One row of the sweep: its conditions and its results. Pure.
 
-Bytes are those of UDP's payload: headers of this protocol count, those of UDP and IP do not.
+Bytes are those of the UDP payload: they include the headers of this protocol, not of UDP and IP.
 """
 
 from __future__ import annotations
@@ -11,43 +11,41 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wire.link_conditions import LinkConditions
-from wire.simulated_link import LinkCounts
+from simulation.link_conditions import LinkConditions
+from simulation.simulated_link import LinkCounts
 
 CLOSE_S = 0.001
-"""Two times are the same that differ by less: sums of microseconds."""
+"""Times are equal if they differ by less: they are sums of microseconds."""
 
 VIRTUAL = "virtual time"
 
 Counted = Mapping[str, LinkCounts]
-"""What a network did with the datagrams of one direction, by type of message."""
+"""Counts of a network, for one direction, by type of message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to repair: how the programs, or their cores, are asked for it."""
+    """Way to repair, as options of the programs and settings of the cores."""
 
     name: str
     server: Sequence[str] = ()
     """Options of server.py."""
     client: Sequence[str] = ()
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """The same, for the server's core: fields of Settings."""
-    listen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """The same, for the client's core."""
+    """Fields of Settings for the server's core."""
     withheld: Collection[str] = ()
-    """Types of message that the client is kept from sending. Only in virtual time."""
+    """Types of message that the client may not send; only in virtual time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What was dialled. The server runs as far ahead as the client's buffer is long."""
+    """Conditions of a row. The server runs ahead by the client's buffer."""
 
     method: Method
     conditions: LinkConditions
     buffer_s: float = 1.0
     network: str = VIRTUAL
-    """Who loses the datagrams, and in what time."""
+    """Network that loses the datagrams: VIRTUAL, or one in real time."""
 
     @property
     def rtt_ms(self) -> float:
@@ -61,24 +59,24 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """What is broadcast."""
+    """Programme that is broadcast."""
 
     seconds: float
     audio_bytes: int
-    """Bytes of MP3 in all of its messages."""
+    """Bytes of MP3 in all messages."""
     messages: int
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One programme that was listened to, with one seed."""
+    """Results of one run, with one seed."""
 
     result: Mapping[str, Any]
-    """What the client says of itself: its JSON."""
+    """Final statistics of the client, as its JSON."""
     to_client: Counted
     to_server: Counted
     exact: bool
-    """Whether every sample was that of the programme's own decode."""
+    """Whether every sample equals the decode of the programme itself."""
     programme: Programme
 
     @property
@@ -89,7 +87,7 @@ class Run:
 
     @property
     def overhead(self) -> float:
-        """Bytes that the server sent to this listener beyond the AUDIO messages, over these."""
+        """Bytes that the server sent to this listener beyond the AUDIO messages, over those."""
         sent = sum(one.came_bytes for one in self.to_client.values())
         return sent / self._count("AUDIO").came_bytes - 1
 
@@ -100,12 +98,12 @@ class Run:
 
     @property
     def repeats(self) -> int:
-        """Messages that the server sent again."""
+        """Messages that the server repeated."""
         return self._count("REPEAT").came
 
     @property
     def heard_share(self) -> float:
-        """Of the audio, what was not concealed."""
+        """Share of the audio that was not concealed."""
         return 1 - float(self.result["concealed_s"]) / self.programme.seconds
 
     @property
@@ -113,7 +111,7 @@ class Run:
         return self.to_server.get("REQUEST", LinkCounts())
 
     def faults(self) -> list[str]:
-        """Identities that do not hold, and what does not agree with the network's own counts."""
+        """Identities that do not hold, and counts that differ from the network's."""
         r = self.result
         audio, repeat = self._count("AUDIO"), self._count("REPEAT")
         missing = r["retransmitted"] + r["rebuilt"] + r["lost"]
@@ -127,14 +125,14 @@ class Run:
             "expected is the whole programme": r["expected"] == self.programme.messages,
             "played is the whole programme": abs(r["played_s"] - self.programme.seconds) < CLOSE_S,
             "what is exact has nothing concealed": not self.exact or r["concealed_s"] == 0,
-            # Before what does not come in time the sound fades, also if it is the end.
+            # The sound fades out before what does not come in time, even at the end.
             "what is not has something missing": self.exact or r["concealed_s"] or r["underruns"],
             "received is what the network delivered": r["received"] + r["overflows"]
             == audio.delivered + repeat.delivered,
         }
         if not r["reconnections"]:
-            # Each was first sent once: what did not come of these was lost on the way, or came when
-            # it was too late, or was there already because it had been asked for.
+            # Each message was first sent once: it was lost on the way, came too late, or was there
+            # already because it had been requested.
             in_vain = r["late"] + r["overflows"] + r["duplicates"]
             holds = audio.dropped <= missing <= audio.dropped + in_vain
             checks["what is missing is what the network lost"] = holds
@@ -146,13 +144,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one case, with one run for each seed. Seconds and counts are means."""
+    """Results of one case, with a run for each seed. Seconds and counts are means."""
 
     case: Case
     runs: Sequence[Run]
 
     def mean(self, name: str) -> float:
-        """Of a number in the client's JSON."""
+        """Mean of a number in the client's JSON."""
         return statistics.fmean(run.result[name] for run in self.runs)
 
     @property
@@ -165,12 +163,12 @@ class Outcome:
 
     @property
     def exact(self) -> int:
-        """How many of the runs were bit-exact."""
+        """Bit-exact runs."""
         return sum(run.exact for run in self.runs)
 
     @property
     def faults(self) -> list[str]:
-        """Without repetition."""
+        """Faults of all runs, each once."""
         return list(dict.fromkeys(fault for run in self.runs for fault in run.faults()))
 
     def as_json(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One row with the real programs in two network namespaces, joined by a cable: the kernel drops.
 
-Nothing of ours decides what is lost: each side's nftables do, on arrival, and count what came and
-what they dropped by type of message. What the kernel cannot do here, delay, the client simulates.
+The losses are not ours: nftables on each side drop on arrival, and count by type of message what
+came and what was dropped. The kernel here cannot delay: the client simulates that.
 
 Linux, root, iproute2 and nftables.
 """
@@ -25,14 +25,14 @@ from bench.processes import Failed
 from bench.workshop import Workshop
 from listening.simulated_network import TYPE_OFFSET
 from message import TYPE_NAMES
-from wire.simulated_link import LinkCounts
+from simulation.simulated_link import LinkCounts
 
 TOOLS = {"ip": "iproute2", "nft": "nftables"}
 
 SERVER, CLIENT = "192.0.2.1", "192.0.2.2"
 
 IP_AND_UDP_BYTES = 20 + 8
-"""The kernel counts packets; we count what is in them."""
+"""Headers that the kernel counts and we do not."""
 
 UDP_BITS = 8 * 8
 
@@ -40,7 +40,7 @@ _numbers = itertools.count(1)
 
 
 def why_not() -> str | None:
-    """What is missing here; None if all is there."""
+    """What this machine lacks; None if nothing."""
     if os.geteuid() != 0:
         return "only root makes network namespaces"
     missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
@@ -70,7 +70,7 @@ def run(workshop: Workshop, case: Case) -> Run:
 
 
 class Namespace:
-    """A network of its own, which loses `percent` of the UDP that arrives."""
+    """Network namespace that loses `percent` of the UDP that arrives."""
 
     def __init__(self, name: str, percent: int) -> None:
         self.within = ("ip", "netns", "exec", name)
@@ -96,16 +96,16 @@ class Namespace:
             _call("ip", "netns", "delete", self._name)
 
     def join(self, other: Namespace) -> None:
-        """A cable between this one, the server's, and the client's."""
+        """Connect this namespace, the server's, with the client's."""
         _call("ip", "-n", self._name, "link", "add", "cable", "type", "veth",
               "peer", "cable", "netns", other._name)  # fmt: skip
         for one, address in ((self, SERVER), (other, CLIENT)):
             _call("ip", "-n", one._name, "address", "add", f"{address}/24", "dev", "cable")
-            # Each datagram by itself, also where the server hands the kernel many at once.
+            # One packet for each datagram, even if the server hands the kernel many at once.
             _call("ip", "-n", one._name, "link", "set", "cable", "gso_max_segs", "1", "up")
 
     def counted(self) -> Counted:
-        """What came here and what was dropped, by type of message."""
+        """Datagrams that came and that were dropped, by type of message."""
         told = json.loads(_call(*self.within, "nft", "--json", "list", "ruleset"))
         counted: dict[str, LinkCounts] = {}
         for what, name, counter in _counters(told["nftables"]):
@@ -122,7 +122,7 @@ class Namespace:
 
 
 def _rules(percent: int) -> str:
-    """Count each type of message, drop at random, and count what is dropped."""
+    """Rules that count each type of message, drop at random, and count what is dropped."""
     at = f"@th,{UDP_BITS + 8 * TYPE_OFFSET},8"
 
     def counters(what: str) -> str:
@@ -148,7 +148,7 @@ table inet loss {{
 
 
 def _counters(ruleset: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, int]]]:
-    """What is counted, of which type, and the counter, of each rule that has one."""
+    """Counters of the rules: what is counted, of which type, and the count."""
     for item in ruleset:
         rule = item.get("rule", {})
         for expression in rule.get("expr", []):
@@ -158,7 +158,7 @@ def _counters(ruleset: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[st
 
 
 def _call(*command: str, text: str | None = None) -> str:
-    """What `command` prints; raises Failed."""
+    """Output of `command`; raises Failed."""
     called = subprocess.run(command, input=text, check=False, capture_output=True, text=True)
     if called.returncode != 0:
         said = called.stderr.strip().splitlines() or [f"status {called.returncode}"]

@@ -1,4 +1,4 @@
-"""The sweep as a picture: above what is not heard, below what it costs, a column for each path."""
+"""Picture of the sweep: concealed audio above, cost below, a column for each path."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from bench.loss.case import VIRTUAL, Outcome
 from bench.loss.virtual import programme
 
 COLOURS = ("#555555", "#0072b2", "#e69f00", "#009e73")
-"""Of the methods, in order; they stay apart for eyes that see no red or green (Okabe and Ito)."""
+"""Colours of the methods, in order, for colour-blind eyes as well (Okabe and Ito)."""
 MARKERS = "osD^"
 
 SMALLEST_PERCENT = 0.01
-"""Below it the scale is linear, so that nothing can be shown as nothing."""
+"""Loss below which the scale is linear, so that it reaches 0."""
 TICKS_PERCENT = (0, 0.01, 0.1, 1, 10, 100)
 
 GAP = 0.8
-"""Between single losses and bursts."""
+"""Distance between single losses and bursts on the axis."""
 
 DODGE = 0.16
-"""So much each method stands beside the last, to be seen where all are at nothing."""
+"""Horizontal distance between methods, so that equal values can be seen."""
 
 INCHES = (14.0, 7.2)
 DPI = 130
 
 
 def draw(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Write the picture of those in virtual time to `path`, a PNG."""
+    """Write the picture of the outcomes in virtual time to `path`, as PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -53,7 +53,7 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 def _draw_path(above: Any, below: Any, outcomes: Sequence[Outcome]) -> None:
-    """One column: a line for each method, broken between single losses and bursts."""
+    """Draw one column: a line for each method, broken between single losses and bursts."""
     for style, method in enumerate(sweep.METHODS):
         of_method = [one for one in outcomes if one.case.method.name == method]
         for bursts in (False, True):
@@ -127,7 +127,7 @@ def _path(one: Outcome) -> tuple[float, float]:
 
 
 def _position(one: Outcome) -> float:
-    """On the axis of losses."""
+    """Place on the axis of losses."""
     conditions = one.case.conditions
     index = list(sweep.losses()).index((conditions.loss, conditions.burst))
     return index + GAP * (conditions.burst is not None)

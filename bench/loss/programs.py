@@ -1,6 +1,6 @@
 """One row with the real programs in real time: the client simulates its network, and writes a WAV.
 
-Its counts and the simulation's are those of its JSON.
+The file takes the audio as early as the loudspeaker would. All counts come from the client's JSON.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from bench.loss.case import Case, Counted, Run
 from bench.loss.virtual import ROUNDS, programme, reference
 from bench.processes import HOST, Client, Failed, Server
 from bench.workshop import SAMPLE, Workshop
-from wire.simulated_link import LinkCounts
+from simulation.simulated_link import LinkCounts
+
+AS_THE_SPEAKER = ("bench/loss/as_the_speaker.py",)
 
 PATIENCE_S = 60.0
-"""To find the server, which is not what is measured, and to come to the end."""
+"""Time-out of a run: it leaves time to connect, which is not measured."""
 
 
 def run(workshop: Workshop, case: Case, seed: int) -> Run:
-    """Listen to the programme over a simulated network."""
+    """Run the programs over a simulated network."""
     conditions = dataclasses.replace(case.conditions, seed=seed)
     result, exact = listen(workshop, case, ["--simulate", str(conditions)])
     told = result["simulated"]
@@ -39,7 +41,7 @@ def listen(
     server_within: Sequence[str] = (),
     client_within: Sequence[str] = (),
 ) -> tuple[dict[str, Any], bool]:
-    """What the client says, and whether its WAV is bit-exact. The programs may be elsewhere."""
+    """Run both programs; return the client's figures and whether its WAV is bit-exact."""
     wav = workshop.new_path("heard.wav")
     environment = workshop.environment
     files = [str(SAMPLE)] * ROUNDS
@@ -68,6 +70,7 @@ def listen(
             environment=environment,
             host=host,
             within=client_within,
+            by=AS_THE_SPEAKER,
         ) as client,
     ):
         result = client.result(programme().seconds + PATIENCE_S)
@@ -75,7 +78,7 @@ def listen(
 
 
 def _digest(path: Path) -> bytes:
-    """Of the samples in a WAV file."""
+    """Digest of the samples in a WAV file."""
     try:
         with wave.open(str(path)) as wav:
             return hashlib.sha256(wav.readframes(wav.getnframes())).digest()

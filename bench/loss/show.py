@@ -1,17 +1,12 @@
-"""The rows of the sweep for people: a line as each comes, a table at the end. Pure."""
+"""Rows of the sweep for people: a line for each, tables at the end. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from bench.loss.case import Case, Outcome
-from bench.table import FILE_COLUMNS
+from bench.table import print_columns
 
 COLUMNS = ("RTT", "buffer", "loss", "intact", "repaired", "concealed", "lost", "sent", "requests",
            "bit-exact", "balance")  # fmt: skip
@@ -25,26 +20,16 @@ client's counts agree with those of the network."""
 
 def show(outcomes: Sequence[Outcome], stream: TextIO) -> None:
     """Print a table for each method and network."""
-    console = Console(file=stream)
-    if not console.is_terminal:
-        console.width = FILE_COLUMNS
     groups: dict[str, list[Outcome]] = {}
     for one in outcomes:
         groups.setdefault(f"{one.case.method.name}: {one.case.network}", []).append(one)
     for title, group in groups.items():
-        table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
-        for column in COLUMNS:
-            table.add_column(column, justify="right", no_wrap=True)
-        for before, one in zip([None, *group], group, strict=False):
-            if before is not None and path_text(before.case) != path_text(one.case):
-                table.add_section()
-            table.add_row(*cells(one), style=None if not one.faults else "bold red")
-        console.print(table)
-    console.print(LEGEND, highlight=False)
+        print_columns(COLUMNS, [cells(one) for one in group], stream, title=title)
+    print(LEGEND, file=stream)
 
 
 def cells(one: Outcome) -> list[str]:
-    """What stands in the columns."""
+    """Cells of one row."""
     rtt, buffer = path_text(one.case)
     return [
         rtt,
@@ -62,13 +47,13 @@ def cells(one: Outcome) -> list[str]:
 
 
 def path_text(case: Case) -> tuple[str, str]:
-    """Round trip and buffer."""
+    """Round trip and buffer, as text."""
     jitter = f" ± {2e3 * case.conditions.jitter_s:g}" if case.conditions.jitter_s else ""
     return f"{case.rtt_ms:g}{jitter} ms", f"{case.buffer_s:g} s"
 
 
 def line(one: Outcome) -> str:
-    """One row on one line, for the progress."""
+    """One row in one line, for the progress."""
     rtt, buffer, loss, _, _, concealed, _, sent, _, exact, balance = cells(one)
     return (
         f"{one.case.method.name}, {one.case.network}, RTT {rtt}, buffer {buffer}, loss {loss}:"

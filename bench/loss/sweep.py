@@ -1,4 +1,4 @@
-"""Which rows there are, and what they must reach."""
+"""Rows of the sweep, and what they must reach."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from bench.loss.case import Case, Method, Outcome
 from bench.table import Limit, Row, at_least, below
-from broadcasting.parity import Fec
-from wire.link_conditions import LinkConditions
+from broadcasting.settings import Fec
+from listening.arrival.playout_delay import FLOOR_S
+from listening.outputs.speaker import Speaker
+from simulation.link_conditions import LinkConditions
 
 NONE, REQUEST, PARITY, BOTH = "none", "ARQ", "FEC 20+4", "ARQ and FEC 20+4"
 
@@ -22,15 +24,19 @@ METHODS = {
     PARITY: Method(PARITY, withheld=("REQUEST",), **_FEC),
     BOTH: Method(BOTH, **_FEC),
 }
-"""A row of the table for each way to repair: what it takes to have just this one."""
+"""Ways to repair, with the settings that leave only this one."""
 
 RANDOM_LOSSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 BURST_LOSS, BURSTS = 0.1, (2.0, 5.0, 10.0)
-PATHS = ((1.0, 0.002), (1.0, 0.05), (1.0, 0.15), (0.2, 0.002), (0.2, 0.02))
+SHORTEST_BUFFER_S = round(Speaker.lead_s + FLOOR_S, 3)
+"""Shortest play-out delay with the loudspeaker."""
+
+PATHS = ((1.0, 0.002), (1.0, 0.05), (1.0, 0.15), (SHORTEST_BUFFER_S, 0.002),
+         (SHORTEST_BUFFER_S, 0.02))  # fmt: skip
 """Buffer and round trip, in seconds."""
 
 DISORDER = LinkConditions(delay_s=0.1, jitter_s=0.1, duplicate=0.05)
-"""Nothing is lost, and little is in order: a message in three overtakes another."""
+"""Disorder without loss: one message in three overtakes another."""
 
 SEEDS = range(1, 6)
 
@@ -38,13 +44,13 @@ SIMULATED, KERNEL = "programs, --simulate", "programs, kernel drops"
 
 
 def losses() -> Iterator[tuple[float, float | None]]:
-    """Loss and burst of every column."""
+    """Loss and burst length of each column."""
     yield from ((loss, None) for loss in RANDOM_LOSSES)
     yield from ((BURST_LOSS, burst) for burst in BURSTS)
 
 
 def virtual_cases(*, quick: bool) -> list[Case]:
-    """The sweep. Quick: its corners."""
+    """Cases in virtual time; `quick`: only the corners."""
     paths, columns = list(PATHS), list(losses())
     if quick:
         paths, columns = paths[1:2], columns[::3]
@@ -58,7 +64,7 @@ def virtual_cases(*, quick: bool) -> list[Case]:
 
 
 def real_cases() -> list[Case]:
-    """The few rows in real time."""
+    """Cases with the real programs."""
     worst = (LinkConditions(loss=0.1, burst=5, delay_s=0.025), LinkConditions(0.2, delay_s=0.025))
     return [
         Case(method, conditions, network=SIMULATED)
@@ -67,7 +73,7 @@ def real_cases() -> list[Case]:
 
 
 def kernel_cases() -> list[Case]:
-    """The same where the kernel drops: nothing is delayed but by the simulation."""
+    """Cases with the real programs and a kernel that drops; delay is simulated."""
     return [
         Case(method, LinkConditions(loss=loss, delay_s=delay_s), network=KERNEL)
         for method, (loss, delay_s) in itertools.product(
@@ -77,12 +83,12 @@ def kernel_cases() -> list[Case]:
 
 
 def _real_methods() -> list[Method]:
-    """Those that the programs themselves can be asked for."""
+    """Methods that the programs have options for."""
     return [method for method in METHODS.values() if not method.withheld]
 
 
 def goals(outcomes: Sequence[Outcome]) -> Iterator[Row]:
-    """What the rows must reach, as far as there are any."""
+    """Limits for the rows that there are."""
     yield Row(
         "rows that balance",
         "identities hold, and the client agrees with what the network lost",
@@ -142,7 +148,7 @@ def goals(outcomes: Sequence[Outcome]) -> Iterator[Row]:
         disorder = of(method, lambda o: bool(o.case.conditions.jitter_s))
         yield from _all_exact(f"{method}, disorder and 5 % doubled, no loss", disorder)
         yield from _most(
-            f"{method}, needless repeats",
+            f"{method}, spurious repeats",
             "of all messages, in disorder without a loss",
             [100 * r.repeats / r.programme.messages for o in disorder for r in o.runs],
             "%",

@@ -1,7 +1,7 @@
 """One row in virtual time: real MP3, both cores, the simulated link both ways, the real decoder.
 
-Nothing is inferred: the PCM that a loudspeaker would get is compared with what the file itself
-decodes to. The timeline is that of a loudspeaker, which cannot wait. A minute takes a third of a
+The PCM that the loudspeaker would get is compared with the decode of the file itself. The timeline
+is that of the loudspeaker, which wants audio early and cannot wait. A minute takes a third of a
 second.
 """
 
@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING
 
 from bench.loss.case import Case, Method, Programme, Run
 from bench.workshop import SAMPLE
-from broadcasting.fanout import IP_AND_UDP_BYTES
+from broadcasting.sending.fanout import IP_AND_UDP_BYTES
 from broadcasting.settings import Settings
-from broadcasting.source import Segment, read_segments
-from listening.listen import End
+from broadcasting.source.segments import Segment, read_segments
+from listening.arrival.playable import EndOfStream
+from listening.display.final_json import as_json
 from listening.outputs.null import Null
+from listening.outputs.speaker import Speaker
 from listening.playback import Playback
-from listening.report import as_json
 from listening.simulated_network import type_of
 from message import HEADER_BYTES
-from tests.network import Listener, Network
-from tests.zoo import reference_pcm
+from simulation.link_conditions import LinkConditions
+from tests.rig.network import Listener, Network
+from tests.rig.zoo import reference_pcm
 from wire.address import Address
-from wire.link_conditions import LinkConditions
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
@@ -35,20 +36,20 @@ if TYPE_CHECKING:
 MTU = 1400
 
 ROUNDS = 2
-"""The sample is half a minute long."""
+"""Rounds of the sample, which is half a minute long."""
 
 PATIENCE_S = 60.0
-"""To find the server, which is not what is measured, and to come to the end."""
+"""Time-out of a run: it leaves time to connect, which is not measured."""
 
 
 class Digest(Null):
-    """An output that remembers only what kind of thing it was."""
+    """Output that keeps only a digest of the PCM."""
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256()
 
     def write(self, audio: AudioSegment) -> None:
-        """Take it in."""
+        """Add the samples to the digest."""
         self.hash.update(audio.raw_data)
 
 
@@ -60,7 +61,7 @@ def segments(rounds: int = ROUNDS) -> tuple[Segment, ...]:
 
 @functools.cache
 def programme(rounds: int = ROUNDS) -> Programme:
-    """What it amounts to."""
+    """Length and size of the programme."""
     all_ = segments(rounds)
     return Programme(
         seconds=sum(segment.duration_us for segment in all_) / 1e6,
@@ -71,18 +72,23 @@ def programme(rounds: int = ROUNDS) -> Programme:
 
 @functools.cache
 def reference(rounds: int = ROUNDS) -> bytes:
-    """The digest of what the programme decodes to when nothing is lost."""
+    """Digest of the programme's decode without loss."""
     return hashlib.sha256(reference_pcm(SAMPLE) * rounds).digest()
 
 
 def run(case: Case, seed: int) -> Run:
-    """Listen to the programme over this network."""
+    """Run the cores over this network."""
     conditions = dataclasses.replace(case.conditions, seed=seed)
     settings = Settings(burst_s=case.buffer_s, **case.method.settings)
     network = _Network(settings, conditions, case.method)
-    listener = network.join(buffer_s=case.buffer_s, timeout_s=PATIENCE_S, **case.method.listen)
+    listener = network.join(
+        buffer_s=case.buffer_s,
+        timeout_s=PATIENCE_S,
+        lead_s=Speaker.lead_s,
+        waits=Speaker.waits,
+    )
     network.run(programme().seconds + PATIENCE_S, until=_over(listener))
-    # Before it leaves: what still comes then is not counted any more.
+    # Before the client leaves: datagrams after that are not counted.
     to_client, to_server = (network.links[side].counts() for side in ("server", "client"))
     output = Digest()
     playback = Playback(output, 0.0)
@@ -97,25 +103,25 @@ def run(case: Case, seed: int) -> Run:
 
 
 class _Network(Network):
-    """The world, in which a method can be without what it does not use."""
+    """Network of both cores, which may withhold types of message that a method does not use."""
 
     def __init__(self, settings: Settings, conditions: LinkConditions, method: Method) -> None:
         super().__init__(settings, iter(segments()), conditions)
         self._withheld = method.withheld
 
     def send(self, side: str, data: bytes, address: Address) -> None:
-        """Put one datagram on the way, unless it is withheld."""
+        """Send one datagram, unless its type is withheld."""
         if side == "server" or type_of(data) not in self._withheld:
             super().send(side, data, address)
 
 
 def _over(listener: Listener) -> Callable[[], bool]:
-    """Whether the end has been played. Looks only at what is new."""
+    """Whether the end has been played; looks only at what is new."""
     seen = 0
 
     def over() -> bool:
         nonlocal seen
         new, seen = listener.played[seen:], len(listener.played)
-        return any(isinstance(item, End) for item in new)
+        return any(isinstance(item, EndOfStream) for item in new)
 
     return over

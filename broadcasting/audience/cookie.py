@@ -1,4 +1,4 @@
-"""Proof of address without state: a cookie only who reads mail at the address can know.
+"""Proof of address without state: a cookie that only a host which receives there can know.
 
 HMAC-SHA-256 over address and time slot, as TCP's SYN cookies and QUIC's Retry tokens do
 (RFC 4987, RFC 9000 section 8.1). The server keeps nothing for an address that has not proved
@@ -13,10 +13,11 @@ import hmac
 from wire.address import Address
 
 SLOT_S = 30.0
-"""A cookie is good for one to two slots: longer than any handshake, short for a thief."""
+"""Length of a time slot; a cookie is good for one to two: longer than any handshake, short for a
+thief."""
 
 COOKIE_BYTES = 16
-"""128 bits: beyond guessing (RFC 2104 section 5 asks for half the hash at least)."""
+"""Length of a cookie: 128 bits cannot be guessed (RFC 2104, section 5: at least half the hash)."""
 
 
 class CookieJar:
@@ -31,7 +32,7 @@ class CookieJar:
 
     def accepts(self, cookie: str, address: Address, now: float) -> bool:
         """Whether `cookie` was made for `address` in this time slot or the one before."""
-        # Most have none yet, and the length is no secret.
+        # Most CONNECTs have none yet, and the length is no secret.
         if len(cookie) != 2 * COOKIE_BYTES:
             return False
         slot = int(now / SLOT_S)

@@ -1,13 +1,14 @@
 """A listener that speaks from another address or port than before: whether it goes on from there.
 
-A NAT gives a client another port when it was restarted, or just when it likes; a laptop changes
-from one network to another. The client does not see it: its session's token comes from elsewhere
-now. But a token may have been overheard, and a source address can be forged. So, after RFC 9000,
-sections 8.2 and 9.3:
+A NAT gives a client another port after a restart, or just when it likes; a laptop changes from one
+network to another. The client does not see it: its session's token comes from elsewhere now. But a
+token may have been overheard, and a source address can be forged. So, after RFC 9000, sections 8.2
+and 9.3:
 
 1. Nothing moves, and no audio goes to the new address, until that has sent back its own cookie.
-2. Who still speaks from the registered address keeps the session: only if nothing came from there
-   for `QUIET_S` is anybody else asked for proof, and then the registered address is asked, too.
+2. A client that still speaks from the registered address keeps the session: only if nothing came
+   from there for `QUIET_S` is anybody else asked for proof, and then the registered address is
+   asked, too.
 3. If its answer comes after the session has moved, the session goes back: proof from where it came
    from counts at once. So it is not decided by who answers faster.
 
@@ -16,15 +17,18 @@ Nothing is kept for an address that is not proved. Pure: `now` is monotonic, in 
 
 from __future__ import annotations
 
-from broadcasting.cookie import CookieJar
-from broadcasting.outbox import Outbox
-from broadcasting.registry import Listener, Registry
+from broadcasting.audience.cookie import CookieJar
+from broadcasting.audience.listener import Listener
+from broadcasting.audience.message_log import Incoming
+from broadcasting.audience.outbox import Outbox
+from broadcasting.audience.registry import Registry
 from message import Challenge, Connect
 from wire.address import Address
 
 QUIET_S = 0.5
-"""Half of the usual pause between REPORTs: short enough that what was missed meanwhile can still be
-repaired, long beside the delays by which datagrams of one path overtake those of another."""
+"""Silence of the registered address before another is asked for proof: half the usual pause between
+REPORTs, so that what was missed can still be repaired, and long beside the delays by which
+datagrams of one path overtake those of another."""
 
 
 class Migration:
@@ -35,20 +39,19 @@ class Migration:
         self._cookies = cookies
         self._outbox = outbox
 
-    def challenge(self, session: str, size_bytes: int, address: Address, now: float) -> bool:
-        """`session` was named in `size_bytes` from an `address` that is not its own.
+    def challenge(self, session: str, came: Incoming) -> bool:
+        """`session` was named by a message that came from an address that is not its own.
 
-        False if no listener has this session. Else whoever is there is asked for proof, if it may
-        move there.
+        Asks both addresses for proof if the listener may move. False if no listener has this
+        session.
         """
         listener = self._registry.with_session(session)
         if listener is None:
             return False
-        if self.may_move(listener, address, now) and self._outbox.answer(
-            self._challenge(session, address, now), size_bytes, address, now
+        if self.may_move(listener, came.address, came.now) and self._outbox.answer(
+            self._challenge(session, came.address, came.now), came
         ):
-            registered = listener.address
-            self._outbox.send(self._challenge(session, registered, now), registered)
+            self._outbox.send(self._challenge(session, listener.address, came.now), listener)
         return True
 
     def listener_of(self, connect: Connect) -> Listener | None:

@@ -1,8 +1,7 @@
-"""Which listeners fare worst, found out a few listeners at a time.
+"""Which listeners fare worst, found a few listeners at a time.
 
-They say in REPORTs how they fare, and to read one takes 0.04 ms, while the owner holds the lock. So
-one look passes over some listeners, and reads few REPORTs. When all have been looked at a round is
-over; the next begins a while later.
+The owner holds the lock during a look, so one look passes over some listeners only. When all have
+been looked at the round is over; the next begins a while later.
 
 Sans-I/O: `now` is an argument.
 """
@@ -10,31 +9,31 @@ Sans-I/O: `now` is an argument.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from broadcasting.registry import Listener, Registry
+from broadcasting.audience.figures import AudienceFigures
+from broadcasting.audience.listener import Listener
+from broadcasting.audience.registry import Registry
 from message import Report
 from wire.address import Address
 
 ROUND_EVERY_S = 2.0
-LISTENERS_A_SECOND = 50
-"""From one round to the next: so long, or so many listeners for each second of it. Where there are
-more each REPORTs seldom, and a round over a thousand takes 3 ms of a processor that has slept."""
+"""Shortest interval from one round to the next."""
 
-LISTENERS_A_LOOK = 256
-REPORTS_A_LOOK = 32
-"""A look takes 1.5 ms at the most: what is due meanwhile is not late yet."""
+LISTENERS_A_SECOND = 50
+"""Listeners for each second of that interval, if there are many: each of them reports seldom, and a
+round over a thousand takes 3 ms of a processor that has slept."""
 
 SILENT_SHARE = 0.7
-"""Who has said nothing for so much of the time after which the slot is lost is called silent."""
+"""A listener that has said nothing for this share of its time-out is called silent."""
 
 JOINING, PLAYING, EMPTY, SILENT, ENDED = "joining", "playing", "empty", "silent", "ended"
 _GRAVITY = {SILENT: 2, EMPTY: 1, PLAYING: 0, JOINING: 0, ENDED: 0}
 
 
 class Standing(NamedTuple):
-    """How one listener fares, as it said of itself last; None is not known."""
+    """How one listener fares, by its last REPORT; None is not known."""
 
     name: str
     since_s: float
@@ -49,14 +48,14 @@ class Standing(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """What one round came to."""
+    """Result of one round."""
 
     worst: list[Standing]
     """The worst first."""
     lost: int
     repaired: int
     jitter_ms: float | None
-    """The worst of all."""
+    """Largest jitter of all listeners."""
 
 
 _NOBODY = Ranked([], 0, 0, None)
@@ -65,31 +64,31 @@ _NOBODY = Ranked([], 0, 0, None)
 class Ranking:
     """Looks at the listeners of `registry`."""
 
-    def __init__(
-        self, registry: Registry, read_report: Callable[[Listener], Report | None]
-    ) -> None:
+    def __init__(self, registry: Registry, figures: AudienceFigures) -> None:
         self.ranked = _NOBODY
-        """Of the last round that is over."""
+        """Result of the last round that is over."""
         self._registry = registry
-        self._read_report = read_report
+        self._figures = figures
         self._next_round_at = float("-inf")
         self._left: Iterator[Address] | None = None
         self._round = _NOBODY
 
     def look(self, places: int, now: float) -> bool:
-        """Look at some listeners; whether there are more to be looked at, soon.
+        """Look at some listeners; whether the round goes on, and `look` should be called soon.
 
-        `places`: how many of the worst are wanted.
+        `places` is the number of worst listeners that are wanted.
         """
         if self._left is None:
             if now < self._next_round_at:
                 return False
             pause_s = max(ROUND_EVERY_S, len(self._registry) / LISTENERS_A_SECOND)
             self._next_round_at = now + pause_s
-            # Who comes meanwhile has to wait for the next round.
+            # Listeners that join meanwhile wait for the next round.
             self._left = iter(self._registry.addresses)
             self._round = _NOBODY
-        seen, is_over = self._some(self._left, now)
+        listeners, has_more = self._figures.look(self._left)
+        silent_s = SILENT_SHARE * self._registry.timeout_s
+        seen = [_standing(one, one.report, silent_s, now) for one in listeners]
         before = self._round
         jitters_ms = [before.jitter_ms, *(one.jitter_ms for one in seen)]
         self._round = Ranked(
@@ -98,24 +97,9 @@ class Ranking:
             before.repaired + sum(one.repaired for one in seen),
             max((ms for ms in jitters_ms if ms is not None), default=None),
         )
-        if is_over:
+        if not has_more:
             self.ranked, self._left = self._round, None
-        return not is_over
-
-    def _some(self, addresses: Iterator[Address], now: float) -> tuple[list[Standing], bool]:
-        """The next ones, as many as one look may take, and whether they are the last."""
-        silent_s = SILENT_SHARE * self._registry.timeout_s
-        seen: list[Standing] = []
-        reports = 0
-        for address in addresses:
-            listener = self._registry.at(address)
-            if listener is None:
-                continue
-            reports += listener.unread is not None
-            seen.append(_standing(listener, self._read_report(listener), silent_s, now))
-            if len(seen) == LISTENERS_A_LOOK or reports == REPORTS_A_LOOK:
-                return seen, False
-        return seen, True
+        return has_more
 
 
 def _standing(listener: Listener, report: Report | None, silent_s: float, now: float) -> Standing:
@@ -144,5 +128,5 @@ def _standing(listener: Listener, report: Report | None, silent_s: float, now: f
 
 
 def _badness(one: Standing) -> tuple[float, ...]:
-    """The greater, the worse."""
+    """Sort key: the greater, the worse."""
     return (_GRAVITY[one.state], one.loss or 0.0, one.repaired, one.jitter_ms or 0.0)

@@ -1,87 +1,49 @@
-"""Who is registered: admission up to a capacity, and expiry of those who fall silent.
+"""Registered listeners: admission up to a capacity, and expiry of those that fall silent.
 
 A listener is an address and a port. The registry knows no datagram and no clock: `now` is an
 argument. It holds at most `capacity` listeners, and at most `most_per_network` of them from one
-network: as many as one host could pretend to be.
+network (an IPv4 address, an IPv6 /64), because one host can pretend to be that many.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
 
-from broadcasting.pace import IDLE
-from message import Message, Report, session_first
+from broadcasting.audience.listener import Listener
+from broadcasting.settings import Fragments
 from wire.address import Address, address_text, network_of
 
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Listener:
-    """One registered listener, and what it said of itself last."""
-
-    address: Address
-    nonce: str
-    session: str
-    joined_at: float
-    heard_at: float
-    first_sequence: int
-    first_time_us: int
-    live_time_us: int
-    name: str
-    """The address as text."""
-    proof: bytes = dataclasses.field(init=False)
-    """What the data of its messages begins with: the session, which nobody else knows."""
-    reserved_until: float = IDLE
-    """At the pace of its messages."""
-    report: Report | None = None
-    """The last one that was read."""
-    unread: Message | None = None
-    """A newer REPORT. Many are read together, which costs a fifth of reading each as it comes."""
-    reported: int = -1
-    """Sequence of the newest REPORT."""
-    end_acknowledged: bool = False
-    unsent: int = 0
-    """AUDIO datagrams that the system did not take for it."""
-    came_from: Address | None = None
-    """Where it was before it moved to `address`; None if it did not, or moved back."""
-
-    def __post_init__(self) -> None:
-        self.proof = session_first(self.session)
-
-
-LISTENER_BYTES = 2_000
-"""What one takes, everywhere in the program together; 1,700 were measured."""
-
-SEALED_LISTENER_BYTES = 2_800
-"""The same where there is a key; 700 more were measured."""
-
 MISSED_REPORTS = 2.5
-"""A listener may lose two REPORTs in a row (RFC 3550, section 6.3.5, allows five intervals)."""
+"""Time-out in intervals between REPORTs: two in a row may be lost (RFC 3550, section 6.3.5, allows
+five)."""
 
-
-class Change(NamedTuple):
-    """Somebody joined, or left."""
-
-    address: Address
-    joined: bool
+NEVER = float("inf")
 
 
 class Registry:
-    """The listeners by address, the one silent for longest first."""
+    """The listeners by address."""
 
     def __init__(self, capacity: int, timeout_s: float, most_per_network: int) -> None:
         self.capacity = capacity
         self.most_per_network = most_per_network
+        self.closing = False
+        """Whether the end has been told: nobody is admitted any more."""
+        self.changes = 0
+        """Registrations and departures so far."""
         self._timeout_s = timeout_s
         self._patience_s = 0.0
         self._patient_until = float("-inf")
-        self._listeners: OrderedDict[Address, Listener] = OrderedDict()
+        self._listeners: dict[Address, Listener] = {}
+        # The same, longest silent first. It takes ten times as long to list.
+        self._by_silence: OrderedDict[Address, Listener] = OrderedDict()
         self._in_network: Counter[str] = Counter()
         self._by_session: dict[str, Listener] = {}
         self._addresses: tuple[Address, ...] | None = ()
-        self._changes: list[Change] = []
+        # Since the last `take_changes`: what cancels out is in neither.
+        self._joined: dict[Address, None] = {}
+        self._left: dict[Address, None] = {}
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -103,9 +65,17 @@ class Registry:
         """Whether the network of `address` has as many listeners as one may have."""
         return self._in_network[network_of(address)] >= self.most_per_network
 
+    def refusal(self, address: Address) -> str | None:
+        """The reason of REJECT for a new listener at `address`; None if it may register."""
+        if self.closing:
+            return "closing"
+        if self.is_full:
+            return "full"
+        return "address" if self.is_crowded(address) else None
+
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Every listener's address; the same tuple until somebody joins or leaves."""
+        """Address of every listener; the same tuple until one joins or leaves."""
         if self._addresses is None:
             self._addresses = tuple(self._listeners)
         return self._addresses
@@ -113,6 +83,10 @@ class Registry:
     def at(self, address: Address) -> Listener | None:
         """The listener at `address`, if one is registered there."""
         return self._listeners.get(address)
+
+    def has(self, listener: Listener) -> bool:
+        """Whether `listener` is still registered."""
+        return self._listeners.get(listener.address) is listener
 
     def with_session(self, session: str) -> Listener | None:
         """The listener that has this session, wherever it is registered."""
@@ -123,69 +97,73 @@ class Registry:
         assert not self.is_full
         assert not self.is_crowded(listener.address)
         assert listener.address not in self._listeners
-        self._listeners[listener.address] = listener
+        self._listeners[listener.address] = self._by_silence[listener.address] = listener
         self._in_network[network_of(listener.address)] += 1
         self._by_session[listener.session] = listener
-        self._addresses = None
-        self._changes.append(Change(listener.address, joined=True))
+        self._note(listener.address, self._joined, self._left)
 
     def remove(self, listener: Listener) -> None:
         """Free the slot of `listener` at once."""
-        del self._listeners[listener.address]
+        del self._listeners[listener.address], self._by_silence[listener.address]
         network = network_of(listener.address)
         self._in_network[network] -= 1
         if not self._in_network[network]:
             del self._in_network[network]
         del self._by_session[listener.session]
-        self._addresses = None
-        self._changes.append(Change(listener.address, joined=False))
+        self._note(listener.address, self._left, self._joined)
 
     def has_room(self, listener: Listener, address: Address) -> bool:
-        """Whether `listener` may have its slot at `address` instead of where it is."""
+        """Whether `listener` may have its slot at `address` instead of its own."""
         same = network_of(address) == network_of(listener.address)
         return same or not self.is_crowded(address)
 
     def move(self, listener: Listener, address: Address, now: float) -> None:
-        """`listener` has been heard at `address`, where nobody is registered: there it goes on."""
+        """`listener` has been heard at `address`, where nobody is registered: it goes on there."""
         before = listener.address
         self.remove(listener)
         listener.came_from = None if listener.came_from == address else before
         listener.address, listener.name, listener.heard_at = address, address_text(address), now
+        listener.fragments, listener.path = Fragments.NEVER, None
         self.add(listener)
 
-    @property
-    def has_changed(self) -> bool:
-        """Whether `take_changes` would tell something."""
-        return bool(self._changes)
+    def take_changes(self) -> tuple[Collection[Address], Collection[Address]]:
+        """The addresses that joined, and those that left, since the last call."""
+        joined, left = self._joined, self._left
+        self._joined, self._left = {}, {}
+        return joined, left
 
-    def take_changes(self) -> list[Change]:
-        """Who joined and who left since the last call, in order."""
-        changes, self._changes = self._changes, []
-        return changes
+    def _note(
+        self, address: Address, now_in: dict[Address, None], was_in: dict[Address, None]
+    ) -> None:
+        self._addresses = None
+        self.changes += 1
+        if address in was_in:
+            del was_in[address]
+        else:
+            now_in[address] = None
 
     def heard(self, listener: Listener, now: float) -> None:
-        """`listener` has been heard: its time runs anew."""
+        """`listener` has been heard: its time-out begins anew."""
         listener.heard_at = now
-        self._listeners.move_to_end(listener.address)
+        self._by_silence.move_to_end(listener.address)
 
     def expect_reports(self, every_s: float, now: float) -> None:
-        """A listener has been told to report `every_s`; until it can have, it is not silent."""
+        """A listener has been told to report `every_s`: allow for it in the time-out."""
         patience_s = MISSED_REPORTS * every_s
         if patience_s >= self._patience_s or now >= self._patient_until:
             self._patience_s = patience_s
             self._patient_until = now + patience_s
 
-    def silent(self, now: float) -> list[Listener]:
-        """Those who have said nothing for `timeout_s`; they are still registered."""
-        silent = []
-        for listener in self._listeners.values():
-            if now < listener.heard_at + self.timeout_s:
-                break
-            silent.append(listener)
-        return silent
+    def silent(self, now: float, most: int) -> list[Listener]:
+        """At most `most` listeners that have said nothing for `timeout_s`, longest silent first.
 
-    def next_expiry(self) -> float | None:
-        """When the next listener would be silent for too long."""
-        for listener in self._listeners.values():
+        They are still registered.
+        """
+        longest = itertools.islice(self._by_silence.values(), most)
+        return [*itertools.takewhile(lambda one: now >= one.heard_at + self.timeout_s, longest)]
+
+    def next_expiry(self) -> float:
+        """When the next listener will have been silent for too long; NEVER without listeners."""
+        for listener in self._by_silence.values():
             return listener.heard_at + self.timeout_s
-        return None
+        return NEVER

@@ -1,12 +1,11 @@
-"""Answers to REPORTs: alike for all listeners but for three numbers.
+"""Answers to REPORTs: the same for all listeners but for three numbers.
 
-What stands behind those is encoded once for each change, for encoding costs more than all else
-that an answer takes.
+The rest is encoded once for each change: encoding costs more than everything else in an answer.
 """
 
 from __future__ import annotations
 
-from broadcasting.source import Track
+from broadcasting.source.tracks import Track
 from message import Status, cut_text
 
 _NUMBERS = b'{"clock_us":%d,"server_clock_us":%d,"position_s":%.3f'
@@ -30,7 +29,7 @@ class StatusWriter:
         track: Track | None,
         duration_s: float | None,
     ) -> bytes:
-        """The data of a STATUS; `clock_us` is the listener's own."""
+        """The data of a STATUS; `clock_us` is that of the listener's REPORT."""
         of = (listeners, report_s, track, duration_s)
         if of != self._of:
             self._rest, self._of = _rest(*of), of

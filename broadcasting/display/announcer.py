@@ -1,31 +1,38 @@
-"""Announces a server on the local network, in a thread of its own, when there is time for that."""
+"""Announcement of the server on the local network, in a thread of its own."""
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from shell.threads import Worker
-from shell.udp import Bell, Waiter
+from shell.network.udp import Bell, Waiter
+from shell.process.threads import Worker
 from wire.announcement import MOST_NAME_BYTES, Announcement
-from wire.log import get_logger
 
 START_AFTER_S = 0.5
-"""The first listener may be there at once, and does not wait for an import of 0.1 s."""
+"""Delay of the announcement: importing zeroconf takes 0.1 s, in which a listener may come."""
 
-log = get_logger("server")
+log = logging.getLogger("server")
 
 
 class Announcer:
-    """Context manager: the server on `sockets` is announced as `describe` says."""
+    """Context manager: announces the server that listens on `sockets`."""
 
     def __init__(
-        self, describe: Callable[[], Announcement], sockets: Sequence[socket.socket]
+        self,
+        describe: Callable[[], Announcement],
+        sockets: Sequence[socket.socket],
+        join: Callable[[Worker], object] = Worker.join,
     ) -> None:
-        """`describe` is called now and then, in the thread."""
+        """`describe` returns what to announce; it is called in the thread, now and then.
+
+        `join` waits for the thread at the end, which may hang.
+        """
         self._describe = describe
+        self._join = join
         # Without the scope of a link-local address.
         self._bound = [sock.getsockname()[0].partition("%")[0] for sock in sockets]
         self._port = sockets[0].getsockname()[1]
@@ -42,27 +49,27 @@ class Announcer:
         trace: TracebackType | None,
     ) -> None:
         self._stop.ring()
-        self._thread.join()
+        self._join(self._thread)
         self._stop.close()
 
     def _run(self) -> None:
         if Waiter([self._stop.readable]).wait(START_AFTER_S):
             return
         try:
-            from shell.mdns import announce
+            from shell.network.mdns import announce
 
             announce(self._describe, self._bound, self._port, self._stop)
         except Exception as error:
-            # Who knows the address can listen all the same.
+            # Clients that know the address can still connect.
             log.warning("not announced on the local network: %s", error, exc_info=True)
 
 
 def usual_name(port: int) -> str:
-    """What the server on `port` is called if nobody says.
+    """Default name of the server on `port`.
 
-    Of several on one machine each has a name of its own: that they notice one another's cannot be
-    relied on, for an answer to one address and port reaches one of them alone.
+    It contains the port, so that servers on one machine differ: they may not see each other's
+    announcements, since an answer to one address and port reaches only one of them.
     """
-    of_port = f" {port}"
+    suffix = f" {port}"
     name = f"MP3 from {socket.gethostname().partition('.')[0]}"
-    return name[: MOST_NAME_BYTES - len(of_port)] + of_port
+    return name[: MOST_NAME_BYTES - len(suffix)] + suffix

@@ -1,8 +1,8 @@
-"""Figures over time of everyone who listens, and of the worst of them each. Pure; bounded.
+"""Figures over time of all listeners together, and of the worst ones each. Pure.
 
-Of all listeners together the counts are added up, and the worst of what each measured is kept.
-Timelines of their own have those who miss most: a newcomer takes the place of the one that misses
-least, if it misses more. So memory does not grow with the audience.
+Counts are summed over all listeners; of their measurements the worst is kept. The listeners that
+miss most have a timeline each: a newcomer that misses more than the best of them takes its place,
+so that memory does not grow with the audience.
 """
 
 from __future__ import annotations
@@ -10,39 +10,40 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from broadcasting.display import Row as Fact
-from broadcasting.reception import Departed
-from message import Report as Told
-from reporting.page import Listener, Report
+from broadcasting.audience.figures import ListenerFigures
+from message import Report
+from reporting.page import ListenerCharts, ReportContent
 from reporting.timeline import Figures, Row, Timeline
-from shell.text import clock, milliseconds
+from shell.terminal.text import Fact, clock, milliseconds_text
 from wire.address import Address, address_text
 
 MOST_SHOWN = 50
 """Listeners on the page."""
 
 MOST_FOLLOWED = 100
-MOST_ROWS = 240
-"""Timelines, and rows in each: 7 MB in all."""
+"""Listeners with a timeline; with MOST_ROWS, 7 MB in all."""
 
-Who = tuple[Address, float]
-"""An address, and when it registered: the same port may come again."""
+MOST_ROWS = 240
+"""Rows of a listener's timeline."""
+
+ListenerId = tuple[Address, float]
+"""Address, and time of registration: an address may register again."""
 
 
 class AudienceRecord:
-    """What is told each second about the listeners."""
+    """Figures of the listeners, told once a second."""
 
     def __init__(self) -> None:
         self.total = Figures()
-        """What was counted by all, since the record began."""
-        self._followed: dict[Who, Timeline] = {}
-        self._last: dict[Who, Figures] = {}
+        """Counts of all listeners since the record began."""
+        self._followed: dict[ListenerId, Timeline] = {}
+        self._last: dict[ListenerId, Figures] = {}
 
-    def tell(self, now_s: float, listeners: Iterable[Departed]) -> Figures:
-        """`listeners` are all who are there, and those who left since the last time."""
-        # Who left while they were looked at is there twice: what it said last counts.
+    def tell(self, now_s: float, listeners: Iterable[ListenerFigures]) -> Figures:
+        """Record `listeners`: those registered, and those that left since the last call."""
+        # A listener that left just now is there twice: its last figures count.
         each = {(one.address, one.joined_at): one for one in listeners}
-        present: dict[Who, Figures] = {}
+        present: dict[ListenerId, Figures] = {}
         total = dataclasses.replace(self.total, jitter_ms=None, rtt_ms=None, buffer_s=None)
         here = 0
         for who, one in each.items():
@@ -55,19 +56,19 @@ class AudienceRecord:
         self._follow(now_s, present)
         return self.total
 
-    def rows_of(self, one: Departed) -> Sequence[Row]:
-        """Its figures over time; none if it was not followed."""
+    def rows_of(self, one: ListenerFigures) -> Sequence[Row]:
+        """Figures of a listener over time; empty if it has no timeline."""
         timeline = self._followed.get((one.address, one.joined_at))
         return timeline.rows if timeline else ()
 
-    def _follow(self, now_s: float, present: dict[Who, Figures]) -> None:
+    def _follow(self, now_s: float, present: dict[ListenerId, Figures]) -> None:
         for who in present:
             if who in self._followed:
                 continue
             if len(self._followed) >= MOST_FOLLOWED and not self._make_room(present[who]):
                 continue
             self._followed[who] = Timeline(now_s, MOST_ROWS)
-            # What it counted before it was followed is no part of its first row.
+            # Counts from before the timeline are not part of its first row.
             self._followed[who].begin_with(present[who])
         for who, timeline in self._followed.items():
             if who in present:
@@ -87,10 +88,10 @@ def report(
     facts: Sequence[Fact],
     failure: str | None,
     rows: Sequence[Row],
-    listeners: Sequence[Departed],
+    listeners: Sequence[ListenerFigures],
     when: str,
-) -> Report:
-    """What is on the page. `when` it was, in words."""
+) -> ReportContent:
+    """Content of the page. `when`: a sentence on the end of the run."""
     worst = sorted(
         listeners,
         key=lambda one: _misses(_figures(one.report)) if one.report else (0.0, 0, 0),
@@ -100,31 +101,31 @@ def report(
         remark = f"The {MOST_SHOWN} of {len(worst)} that missed most, worst first."
     else:
         remark = f"All {len(worst)}, worst first." if worst else "Nobody has listened."
-    return Report(
+    return ReportContent(
         title=title or "No stream",
-        subtitle=f"As the server sent it, and its listeners reported. {when}",
+        subtitle=f"As the server sent it and its listeners reported. {when}",
         failure=failure,
         facts=facts,
         rows=rows,
         listeners=[
-            Listener(address_text(one.address), _remark(one), record.rows_of(one))
+            ListenerCharts(address_text(one.address), _remark(one), record.rows_of(one))
             for one in worst[:MOST_SHOWN]
         ],
         listeners_remark=remark,
     )
 
 
-def _figures(told: Told) -> Figures:
+def _figures(report: Report) -> Figures:
     return Figures(
-        expected=told.expected,
-        repaired=told.retransmitted + told.rebuilt,
-        lost=told.lost,
-        late=told.late,
-        concealed_s=told.concealed_s,
-        underruns=told.underruns,
-        jitter_ms=told.jitter_ms,
-        rtt_ms=told.rtt_ms,
-        buffer_s=told.buffer_s,
+        expected=report.expected,
+        repaired=report.retransmitted + report.rebuilt,
+        lost=report.lost,
+        late=report.late,
+        concealed_s=report.concealed_s,
+        underruns=report.underruns,
+        jitter_ms=report.jitter_ms,
+        rtt_ms=report.rtt_ms,
+        buffer_s=report.buffer_s,
     )
 
 
@@ -132,16 +133,15 @@ def _misses(figures: Figures) -> tuple[float, int, int]:
     return figures.concealed_s, figures.lost, figures.repaired
 
 
-def _remark(one: Departed) -> str:
-    there = clock(one.left_at - one.joined_at)
+def _remark(one: ListenerFigures) -> str:
     how = {"listening": "there at the end", "goodbye": "left", "silent": "fell silent"}
-    who = f"{there}, {how.get(one.how, one.how)}"
-    told = one.report
-    if told is None:
+    who = f"{clock(one.left_at - one.joined_at)}, {how.get(one.how, one.how)}"
+    report = one.report
+    if report is None:
         return f"{who}; no report."
     return (
-        f"{who}; {told.lost} of {told.expected} lost,"
-        f" {told.retransmitted + told.rebuilt} repaired,"
-        f" {told.concealed_s:.2f} s concealed, jitter {milliseconds(told.jitter_ms)},"
-        f" round trip {milliseconds(told.rtt_ms)}."
+        f"{who}; {report.lost} of {report.expected} lost,"
+        f" {report.retransmitted + report.rebuilt} repaired,"
+        f" {report.concealed_s:.2f} s concealed, jitter {milliseconds_text(report.jitter_ms)},"
+        f" round trip {milliseconds_text(report.rtt_ms)}."
     )

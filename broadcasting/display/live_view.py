@@ -1,26 +1,35 @@
-"""The server's live view: what is played, how it goes, and who listens, the worst first. Pure."""
+"""Live view of the server: the track, the figures, and the listeners, worst first. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from broadcasting.audience.ranking import EMPTY, SILENT, Standing
 from broadcasting.broadcast import BroadcastView
-from broadcasting.ranking import EMPTY, SILENT, Standing
-from shell.paint import ALARM, BOLD, CYAN, DIM, PLAIN, YELLOW, Part, joined, painted, progress
-from shell.text import clock, figure, listeners_text, named_values, one_line
+from shell.terminal.paint import (
+    ALARM,
+    DIM,
+    PLAIN,
+    YELLOW,
+    heading,
+    joined,
+    painted,
+    progress,
+)
+from shell.terminal.text import clock, figure, listeners_text, named_values, one_line
 
 BROADCASTING = "broadcasting"
 
 LEAST_NAME_COLUMNS = 15
 MOST_NAME_COLUMNS = 47
-"""`[` IPv6 `]:` port."""
+"""Width of the column of addresses; the longest is an IPv6 address with a port."""
 
 NO_TENTHS, MOST_MS = 99.95, 999.5
-"""From where on figures are shorter, and in seconds."""
+"""Figures from NO_TENTHS on have no decimals; milliseconds from MOST_MS on become seconds."""
 
 _ROWS_ABOVE = 5
-"""Of the table: title, progress, figures, a free row, and its head."""
+"""Rows above the listeners: title, progress, figures, a blank one, and the table's head."""
 
 
 class _Column(NamedTuple):
@@ -46,38 +55,40 @@ _COLUMNS = (
     _Column("RTT", 7, lambda one: _short(one.rtt_ms, "ms")),
     _Column("since", 8, lambda one: clock(one.since_s)),
 )
-"""Where there is no room for all, the first ones are shown."""
+"""Columns by importance: the first that fit are shown."""
 
 _GAP = 1
 _ORDER = ("since", "loss", "repaired", "jitter", "RTT", "buffer", "state")
+"""Columns from left to right."""
 
 
 class LiveView:
-    """A screen and a plain line of the last `BroadcastView` that it was told."""
+    """Screen and plain line of the `BroadcastView` told last."""
 
     def __init__(self, place: str) -> None:
-        """`place`: where listeners find the server."""
+        """`place`: the server's address, for people."""
         self.listing: Sequence[tuple[bool, str]] = ()
-        """What is shown instead of the listeners, if it is anything: names, and which is played."""
+        """Shown in place of the listeners unless empty: whether it is played, and its name."""
         self._place = place
         self._now: BroadcastView | None = None
         self._table: list[str] = []
-        self._table_of: tuple[object, ...] = ()
+        self._table_key: tuple[object, ...] = ()
 
     def tell(self, now: BroadcastView) -> None:
-        """What is to be shown."""
+        """Set what is shown."""
         self._now = now
 
     def places(self, rows: int) -> int:
-        """How many listeners a screen of `rows` has room for."""
+        """Listeners that fit on a screen of `rows`."""
         return max(0, rows - _ROWS_ABOVE)
 
     def lines(self, columns: int, rows: int) -> Sequence[str]:
-        """The screen."""
+        """Screen, as `Live` draws it."""
         now = self._now
         assert now is not None, "something is told before it is shown"
+        state = _state(now)
         lines = [
-            painted(self._title(now), columns),
+            painted(heading(state, now.title, now.artist, is_usual=state == BROADCASTING), columns),
             painted(progress(now.position_s, now.duration_s, columns), columns),
             painted([(self._figures(now, columns), PLAIN)], columns),
         ]
@@ -87,7 +98,7 @@ class LiveView:
         return lines[:rows]
 
     def text(self) -> str:
-        """A plain line."""
+        """Plain line."""
         now = self._now
         assert now is not None, "something is told before it is shown"
         return named_values(
@@ -102,12 +113,6 @@ class LiveView:
             title=now.title,
         )
 
-    def _title(self, now: BroadcastView) -> list[Part]:
-        state = _state(now)
-        name = f"{now.title} · {now.artist}" if now.artist else now.title
-        style = CYAN if state == BROADCASTING else YELLOW
-        return [(state, style), ("  ", PLAIN), (one_line(name), BOLD)]
-
     def _figures(self, now: BroadcastView, columns: int) -> str:
         rate = [] if now.bit_rate_bps is None else [f"{now.bit_rate_bps / 1000:.0f} kbit/s"]
         figures = [
@@ -121,22 +126,22 @@ class LiveView:
         return joined(figures, columns)
 
     def _listing(self, now: BroadcastView, columns: int, places: int) -> list[str]:
-        """As many of the names as there is room for, from shortly before the one that is played."""
+        """Names that fit, from the one before the one that is played."""
         played = next((at for at, (is_played, _) in enumerate(self.listing) if is_played), 0)
         first = max(0, min(played - 1, len(self.listing) + 1 - places))
         shown = self.listing[first : first + places]
         return [painted([(line, PLAIN)], columns) for line in listing_lines(shown)]
 
     def _standings(self, now: BroadcastView, columns: int, places: int) -> list[str]:
-        """The table. Made anew only when it has changed: it is most of what a screen costs."""
-        of = (now.ranked, now.listeners, columns, places)
-        if of != self._table_of:
-            self._table, self._table_of = _table(now, columns, places), of
+        """Table of listeners, made anew only if it has changed: it is most of a screen's cost."""
+        key = (now.ranked, now.listeners, columns, places)
+        if key != self._table_key:
+            self._table, self._table_key = _table(now, columns, places), key
         return self._table
 
 
 def listing_lines(listing: Sequence[tuple[bool, str]]) -> list[str]:
-    """A line for each name, with a mark at what is played."""
+    """One line for each name, with a mark at the one that is played."""
     return [f"{'>' if is_played else ' '} {one_line(name)}" for is_played, name in listing]
 
 
@@ -156,7 +161,7 @@ def _table(now: BroadcastView, columns: int, places: int) -> list[str]:
     table = [painted([((" " * _GAP).join(head), DIM)], columns)]
     seen = standings[: places if now.listeners <= places else places - 1]
     for one in seen:
-        # A listener may say what it likes: no figure is wider than its column.
+        # Figures come from the listener: cut them to the column.
         cells = [column.text(one)[: column.columns].rjust(column.columns) for column in shown]
         line = (" " * _GAP).join([_end(one.name, name_columns), *cells])
         table.append(painted([(line, _style(one))], columns))
@@ -167,7 +172,7 @@ def _table(now: BroadcastView, columns: int, places: int) -> list[str]:
 
 
 def _fitting(columns: int) -> list[_Column]:
-    """The columns that have room, in the order in which they are shown."""
+    """Columns that fit, from left to right."""
     fitting = []
     for one in _COLUMNS:
         columns -= _GAP + one.columns
@@ -178,7 +183,7 @@ def _fitting(columns: int) -> list[_Column]:
 
 
 def _end(name: str, columns: int) -> str:
-    """`name`, or its end, which has the port."""
+    """`name`, or if it is too long its end, which holds the port."""
     return name.ljust(columns) if len(name) <= columns else "…" + name[len(name) - columns + 1 :]
 
 

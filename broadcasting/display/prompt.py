@@ -1,45 +1,48 @@
-"""Lines typed at a terminal while the program shows how it goes.
+"""Lines typed at the terminal while the live view is shown, read in a thread.
 
-The terminal itself shows and edits what is typed: a live view leaves it rows for that. Where
-standard input is no terminal, or is another program's at the moment (the server runs in the
-background), nothing is read.
+The terminal echoes and edits the line, in rows that the live view leaves free. Nothing is read if
+standard input is not a terminal, or while the program runs in the background.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
-import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from types import TracebackType
 
-from shell.udp import Bell
+from shell.network.udp import Bell
+from shell.process.threads import Worker
 
 LONGEST_LINE = 200
-"""Nobody types more; a file that is pasted is not kept."""
+"""Characters kept of a line."""
 MOST_BYTES = 4096
-"""Of one line on Linux."""
+"""Longest line of a terminal on Linux."""
 
 LOOK_AGAIN_MS = 500
-"""Whether the terminal is ours, when it is not."""
+"""Pause between looks whether the program is in the foreground again."""
+
+JOIN_S = 0.1
+"""Longest wait for the thread at the end: a terminal may hang while it is asked."""
 
 HUNG_UP = "quit"
-"""What a terminal says that is closed, and Ctrl-D."""
+"""Line that stands for a closed terminal and Ctrl-D."""
 
 
 class Prompt:
-    """Context manager; `take` gives the lines that were typed."""
+    """Context manager; `take` returns the lines that were typed."""
 
     def __init__(self, told: Callable[[], None], *, wanted: bool = True) -> None:
-        """`told` is called, in a thread, when something was typed; `wanted`: whether to read."""
+        """`told` is called in the thread after something was typed; `wanted`: whether to read."""
         self._told = told
         self._lines: SimpleQueue[str] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._thread: Worker | None = None
         self._bell = Bell()
         self._terminal: int | None = None
-        # ImportError: on Windows. OSError: a terminal, but not the one that controls this program.
+        # ImportError: Windows. OSError: a terminal that does not control this program.
         with contextlib.suppress(ImportError, ValueError, AttributeError, OSError):
             import termios  # noqa: F401
 
@@ -49,9 +52,7 @@ class Prompt:
 
     def __enter__(self) -> Prompt:
         if self._terminal is not None:
-            self._thread = threading.Thread(target=self._read, args=(self._terminal,))
-            self._thread.name = "prompt"
-            self._thread.start()
+            self._thread = Worker("prompt", functools.partial(self._read, self._terminal))
         return self
 
     def __exit__(
@@ -62,11 +63,11 @@ class Prompt:
     ) -> None:
         if self._thread is not None:
             self._bell.ring()
-            self._thread.join()
+            self._thread.join(JOIN_S)
         self._bell.close()
 
     def take(self) -> list[str]:
-        """The lines since the last call, without space around them."""
+        """Lines typed since the last call, stripped."""
         lines = []
         with contextlib.suppress(Empty):
             while True:
@@ -91,18 +92,18 @@ class Prompt:
                 ready = [one for one, _ in poll.poll(None if listens else LOOK_AGAIN_MS)]
                 if bell in ready:
                     return
-                # Whoever reads from the background is stopped.
+                # Reading in the background would stop the program (SIGTTIN).
                 if terminal in ready and _is_ours(terminal):
                     data = os.read(terminal, MOST_BYTES)
                     if not data:
                         break
                     self._type(data.decode(errors="replace"))
-        # The terminal is gone, and with it whoever could end the program.
+        # The terminal is gone: end the program, since no one can do so any more.
         self._lines.put(HUNG_UP)
         self._told()
 
     def _type(self, typed: str) -> None:
-        """Whole lines, as a terminal gives them."""
+        """Queue the words in `typed`: whole lines, as a terminal delivers them."""
         for line in typed.splitlines():
             word = "".join(filter(str.isprintable, line)).strip()
             if word:
@@ -111,5 +112,5 @@ class Prompt:
 
 
 def _is_ours(terminal: int) -> bool:
-    """Whether we are in its foreground."""
+    """Whether the program is in the foreground of `terminal`."""
     return os.tcgetpgrp(terminal) == os.getpgrp()

@@ -1,4 +1,4 @@
-"""What `--report` and `--csv` are told of a server while it runs, and written at its end. I/O."""
+"""`--report` and `--csv` of the server: told once a second, written at the end. I/O."""
 
 from __future__ import annotations
 
@@ -7,56 +7,60 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from broadcasting.audience_record import AudienceRecord, report
+from broadcasting.audience.figures import ListenerFigures
 from broadcasting.broadcast import BroadcastSnapshot
-from broadcasting.display import summary
-from broadcasting.reception import Departed
-from shell.record import Record, ended_now
+from broadcasting.display.audience_record import AudienceRecord, report
+from broadcasting.display.table import summary
+from reporting.record import Record, ended_now
 
 
 class Recorded(Protocol):
-    """The server, as far as it is recorded."""
+    """Figures of a server, as the recorder asks for them."""
 
-    def present(self) -> Iterable[Departed]:
-        """Everyone who is registered, with the figures of each."""
+    def present(self) -> Iterable[ListenerFigures]:
+        """Registered listeners."""
 
-    def departed(self, after: int) -> tuple[list[Departed], int]:
-        """Those who left after so many had, as far as they are kept; how many have now."""
+    def departed(self, after: int) -> tuple[list[ListenerFigures], int]:
+        """Listeners that left after the first `after`, as far as kept; how many have left."""
 
     def position_s(self) -> float | None:
-        """Where the stream is; None if it has not started."""
+        """Position in the stream; None before the start."""
 
 
 class Recorder:
-    """Of the thread that shows the live view."""
+    """Record of a server. Main thread only."""
 
     def __init__(self, report_path: str | None, csv_path: str | None) -> None:
-        """Raises ValueError, with one line for the user, if one of them cannot be written."""
+        """Raises RecordError, with one line for the user, if a file cannot be written."""
         self._record = Record(report_path, csv_path, server=True, begun_at=time.monotonic())
         self._audience = AudienceRecord()
         self._gone = 0
 
     def is_due(self) -> bool:
-        """Whether a second is over."""
+        """Whether it is time to call `tell`."""
         return self._record.is_due()
 
     def pause_s(self, longest_s: float) -> float:
-        """How long nothing has to be told, `longest_s` at most."""
+        """Time until `tell` is due, at most `longest_s`."""
         return self._record.pause_s(longest_s)
 
     def tell(self, server: Recorded) -> None:
-        """The figures of now."""
-        # Who leaves in between is found in both, with the same name; its last figures count.
+        """Record the figures of now."""
+        # A listener that leaves in between is in both; its last figures count.
         present = list(server.present())
         departed, self._gone = server.departed(self._gone)
         now_s = self._record.now_s()
         total = self._audience.tell(now_s, [*present, *departed])
         self._record.tell(now_s, dataclasses.replace(total, position_s=server.position_s()))
 
+    def close(self) -> None:
+        """Close the CSV."""
+        self._record.close()
+
     def finish(
-        self, end: BroadcastSnapshot, listeners: Sequence[Departed], failure: str | None
+        self, end: BroadcastSnapshot, listeners: Sequence[ListenerFigures], failure: str | None
     ) -> str | None:
-        """Write what there is to be written; what went wrong, in one line, or None."""
+        """Write both files; return what went wrong, in one line, or None."""
         content = report(
             self._audience,
             end.title,

@@ -1,68 +1,65 @@
-"""The server's numbers as words: the table at the end. Pure."""
+"""Table of the server at its end, and a line for each listener. Pure."""
 
 from __future__ import annotations
 
+from broadcasting.audience.figures import ListenerFigures
 from broadcasting.broadcast import BroadcastSnapshot
-from broadcasting.reception import Departed
 from broadcasting.statistics import ServerStatistics
-from shell.text import clock, milliseconds, sealing_rows
+from shell.terminal.text import Fact, clock, milliseconds_text, sealing_facts
 from wire.address import address_text
 
-Row = tuple[str, str, str]
 
-
-def summary(end: BroadcastSnapshot) -> list[Row]:
-    """The table of the whole run."""
+def summary(end: BroadcastSnapshot) -> list[Fact]:
+    """Table of the whole run."""
     count = end.statistics
     refused = ", ".join(f"{n} {reason}" for reason, n in sorted(count.rejected.items()))
     return [
-        ("played", clock(end.position_s), _duration(end)),
+        ("played", clock(end.position_s), _duration_text(end)),
         ("messages", str(count.messages), f"{count.audio_bytes:,} bytes of MP3"),
         ("datagrams sent", str(count.datagrams), "audio, to all listeners together"),
         ("not sent", str(count.unsent), "the system would not take them"),
+        *_narrow_facts(count),
         ("parity sent", str(count.parity_datagrams), _parity_text(count)),
-        ("repeated", str(count.repeated), _repeats(count)),
+        ("repeated", str(count.repeated), _repeats_text(count)),
         ("listeners", str(count.accepted), f"at most {count.listeners_peak} at one time"),
         ("refused", str(count.rejected.total()), refused),
         ("silent", str(count.expired), "lost their slot"),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} of no use here"),
         ("passed over", str(count.passed_over), _passed_over_text(count)),
-        *sealing_rows(count.forged, count.replayed),
+        *sealing_facts(count.forged, count.replayed),
         ("skipped files", str(count.skipped_files), ""),
-        *_stalls(count),
-        (
-            "lateness of sends",
-            milliseconds(end.lateness_p50_ms),
-            _lateness(end),
-        ),
+        *_stall_facts(count),
+        ("lateness of sends", milliseconds_text(end.lateness_p50_ms), _lateness_text(end)),
     ]
 
 
-def _duration(end: BroadcastSnapshot) -> str:
-    """Of how much; nothing if that is not known."""
+def _duration_text(end: BroadcastSnapshot) -> str:
     return "" if end.duration_s is None else f"of {clock(end.duration_s)}"
 
 
-def _lateness(end: BroadcastSnapshot) -> str:
-    """How late the latest were; nothing if nothing was sent."""
+def _lateness_text(end: BroadcastSnapshot) -> str:
     if end.lateness_max_ms is None:
         return ""
     return (
-        f"median; 99 % within {milliseconds(end.lateness_p99_ms)},"
-        f" worst {milliseconds(end.lateness_max_ms)}"
+        f"median; 99 % within {milliseconds_text(end.lateness_p99_ms)},"
+        f" worst {milliseconds_text(end.lateness_max_ms)}"
     )
 
 
-def _stalls(count: ServerStatistics) -> list[Row]:
-    """How a live source went; nothing if it never stalled."""
+def _stall_facts(count: ServerStatistics) -> list[Fact]:
     if not count.source_stalls:
         return []
     rest = f"{count.silence_s:.1f} s of silence in its place"
     return [("source stalled", str(count.source_stalls), rest)]
 
 
+def _narrow_facts(count: ServerStatistics) -> list[Fact]:
+    if not count.narrow_paths:
+        return []
+    return [("narrow paths", str(count.narrow_paths), "fragmented for them; --mtu 1280 would fit")]
+
+
 def _parity_text(count: ServerStatistics) -> str:
-    """What parity cost."""
     if not count.parity_messages:
         return ""
     share = count.parity_bytes / max(1, count.audio_bytes)
@@ -70,8 +67,7 @@ def _parity_text(count: ServerStatistics) -> str:
     return rest + (f"; {count.parity_unsent} not sent" if count.parity_unsent else "")
 
 
-def _repeats(count: ServerStatistics) -> str:
-    """How requests went."""
+def _repeats_text(count: ServerStatistics) -> str:
     if not count.requests + count.requests_refused:
         return ""
     rest = f"for {count.requests} requests"
@@ -83,16 +79,14 @@ def _repeats(count: ServerStatistics) -> str:
 
 
 def _passed_over_text(count: ServerStatistics) -> str:
-    """What a flood, or a network's mistake, came to."""
     if not count.passed_over + count.lines_left_out:
         return ""
     return f"too many at once; {count.lines_left_out} lines left out of the log"
 
 
-def listener_text(one: Departed) -> str:
-    """What one listener said of itself last."""
-    time_s = one.left_at - one.joined_at
-    who = f"{address_text(one.address)} ({one.how}, {clock(time_s)})"
+def listener_text(one: ListenerFigures) -> str:
+    """Line with the last report of one listener."""
+    who = f"{address_text(one.address)} ({one.how}, {clock(one.left_at - one.joined_at)})"
     report = one.report
     if report is None:
         return f"{who}: no report"
@@ -101,6 +95,7 @@ def listener_text(one: Departed) -> str:
         f" retransmitted {report.retransmitted}, rebuilt {report.rebuilt}, lost {report.lost},"
         f" late {report.late}, duplicates {report.duplicates},"
         f" out of order {report.out_of_order}, underruns {report.underruns},"
+        f" device underruns {report.device_underruns},"
         f" played {report.played_s:.2f} s, concealed {report.concealed_s:.2f} s,"
-        f" jitter {milliseconds(report.jitter_ms)}, RTT {milliseconds(report.rtt_ms)}"
+        f" jitter {milliseconds_text(report.jitter_ms)}, RTT {milliseconds_text(report.rtt_ms)}"
     )

@@ -1,11 +1,10 @@
-"""A small web server: it only reads, and nothing that is asked of it can cost much.
+"""Small read-only web server: HTTP/1.1 (RFC 9110, RFC 9112; parsed by h11), in one thread.
 
-In goes HTTP/1.1 (RFC 9110, RFC 9112; parsed by h11), out comes what `page_at` gives. One thread;
-one request for each connection, at most so many connections, bytes, seconds, and requests in a
-second, for in the same process audio is due. Who waits in line for longer gives up by himself.
+One request for each connection. Connections, bytes, time and requests per second are bounded,
+because the same process has audio to send on time.
 
-A page is given to whoever names an address or a name of this machine as Host, and to nobody else:
-a name of somebody else's that leads here would let his pages read ours (DNS rebinding).
+The host that is asked for must be an address or a name of this machine: else a foreign name that
+resolves to this machine would let the pages behind that name read ours (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import re
 import socket
 import sys
@@ -20,28 +20,31 @@ from collections.abc import Callable, Collection
 from email.utils import formatdate
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import h11
 
-from shell.threads import Worker
-from shell.udp import AddressError, UnknownHost, why_not_bound
-from wire.log import get_logger
+from broadcasting.display.web.pages import Page
+from shell.network.udp import AddressError, UnknownHost, why_not_bound
+from shell.process.threads import Worker
 
 MOST_CONNECTIONS = 16
 MOST_REQUEST_BYTES = 8192
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
+"""Request target in absolute form (RFC 9112 section 3.2.2)."""
+
 PATIENCE_S = 5.0
-"""For all of one exchange: a local page takes milliseconds, one through a bad network a second."""
+"""Longest exchange: a local one takes milliseconds, one over a bad network a second."""
 
 PACE_S = 0.02
-"""From one connection to the next: with 0.9 ms for each this server takes 5 % of a core at most."""
+"""Pause between connections: at 0.9 ms for each, the server takes at most 5 % of a core."""
 
 RETRY_S = 1.0
-"""After a connection could not be taken, because the process has too many files open."""
+"""Pause after a connection that could not be accepted: too many files are open."""
 
 READ_BYTES = 4096
 MOST_LEFTOVERS = 16
-"""Reads of what was sent beside the request. Unread, it would make the system drop the answer."""
+"""Reads of data after the request: unread, it would make the system drop the answer."""
 
 HEADERS = (
     ("Cache-Control", "no-store"),
@@ -55,53 +58,40 @@ HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Connection", "close"),
 )
-"""With every answer. The page and its parts are all that a browser may load."""
+"""Headers of every answer: a browser may load nothing but the page and its parts."""
 
 
-log = get_logger("server")
+log = logging.getLogger("server")
 
 
-class Page(Protocol):
-    """What is answered."""
-
-    @property
-    def status(self) -> int:
-        """An HTTP status."""
-
-    @property
-    def content_type(self) -> str:
-        """A media type."""
-
-    @property
-    def body(self) -> bytes:
-        """The content."""
-
-
-class _Plain:
-    """An answer of our own, in a line."""
-
-    content_type = "text/plain; charset=utf-8"
-
-    def __init__(self, status: int, text: str = "") -> None:
-        self.status = status
-        self.body = f"{text or HTTPStatus(status).phrase}\n".encode()
+def _plain(status: int, text: str = "") -> Page:
+    """One line of text, by default the phrase of `status`."""
+    body = f"{text or HTTPStatus(status).phrase}\n".encode()
+    return Page(status, "text/plain; charset=utf-8", body)
 
 
 class WebServer:
-    """Context manager: answers on `listening` in a thread of its own, and closes it at the end."""
+    """Context manager: answers on `listening` in a thread, and closes it at the end."""
 
     def __init__(
         self,
         listening: socket.socket,
         page_at: Callable[[str], Page | None],
         *,
+        names: Collection[str] = (),
         patience_s: float = PATIENCE_S,
+        join: Callable[[Worker], object] = Worker.join,
     ) -> None:
-        """`page_at` is called in the thread, with a path."""
+        """`page_at` returns the page of a path, None if there is none; called in the thread.
+
+        `names` are further names of this machine. `join` waits for the thread at the end, which may
+        hang.
+        """
         self._listening = listening
         self._page_at = page_at
         self._patience_s = patience_s
-        self._names = own_names()
+        self._join = join
+        self._names = own_names().union(names)
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log_fault)
         self._stopping = asyncio.Event()
@@ -117,8 +107,9 @@ class WebServer:
         trace: TracebackType | None,
     ) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-        self._loop.close()
+        self._join(self._thread)
+        if not self._thread.is_alive():
+            self._loop.close()
         self._listening.close()
 
     # The thread.
@@ -127,7 +118,7 @@ class WebServer:
         try:
             self._loop.run_until_complete(self._serve())
         except Exception:
-            # A page less; the audio goes on.
+            # The audio goes on without the pages.
             log.exception("the web server failed")
 
     async def _serve(self) -> None:
@@ -162,7 +153,7 @@ class WebServer:
                 async with asyncio.timeout(self._patience_s):
                     await self._converse(connection)
             except (OSError, TimeoutError):
-                pass  # It is gone, or too slow.
+                pass  # the client is gone, or too slow
             except Exception:
                 log.exception("a fault of the web server")
 
@@ -177,28 +168,35 @@ class WebServer:
                 break
 
     async def _answer(self, http: h11.Connection, connection: socket.socket) -> bytes | None:
-        """The bytes to send back; None if nothing was asked."""
+        """Bytes to send back; None if no request came."""
         try:
             while (event := http.next_event()) is h11.NEED_DATA:
                 http.receive_data(await self._loop.sock_recv(connection, READ_BYTES))
         except h11.RemoteProtocolError as error:
-            return _packed(http, _Plain(error.error_status_hint))
+            return _packed(http, _plain(error.error_status_hint))
         if not isinstance(event, h11.Request):
             return None
         return _packed(http, self._page(event), head=event.method == b"HEAD")
 
     def _page(self, request: h11.Request) -> Page:
         hosts = [value for name, value in request.headers if name == b"host"]
+        target = request.target
+        if (absolute := _ABSOLUTE.fullmatch(target)) is not None:
+            # What a proxy is asked: its host counts, and not that of the header.
+            hosts, target = [absolute[1]], absolute[2]
         if hosts and not is_own(hosts[0].decode("latin-1"), self._names):
-            return _Plain(421, "Give the address of this machine instead of this name.")
+            return _plain(
+                421,
+                "Give the address of this machine instead, or allow the name with --status-host.",
+            )
         if request.method not in (b"GET", b"HEAD"):
-            return _Plain(405)
-        path = request.target.partition(b"?")[0].decode("latin-1")
+            return _plain(405)
+        path = target.partition(b"?")[0].decode("latin-1") or "/"
         try:
-            return self._page_at(path) or _Plain(404)
+            return self._page_at(path) or _plain(404)
         except Exception:
             log.exception("no page for %s", path)
-            return _Plain(500)
+            return _plain(500)
 
 
 def open_web_socket(host: str, port: int, option: str) -> socket.socket:
@@ -212,8 +210,8 @@ def open_web_socket(host: str, port: int, option: str) -> socket.socket:
     try:
         listening.setblocking(False)
         if sys.platform != "win32":
-            # Connections of a run before may linger, which is no reason not to listen. (There it
-            # would mean to take the port from whoever has it.)
+            # Connections of an earlier run may linger. (On Windows the option would take the port
+            # from the program that has it.)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(MOST_CONNECTIONS)
@@ -225,14 +223,14 @@ def open_web_socket(host: str, port: int, option: str) -> socket.socket:
 
 
 def own_names() -> frozenset[str]:
-    """By what names this machine may be called."""
+    """Names of this machine."""
     name = socket.gethostname().lower()
     short = name.partition(".")[0]
     return frozenset((name, short, f"{short}.local", "localhost"))
 
 
 def is_own(host: str, names: Collection[str]) -> bool:
-    """Whether the value of a Host header is an address, or one of `names`."""
+    """Whether the value of a Host header is an IP address or one of `names`."""
     matched = re.fullmatch(r"(?:\[(?P<v6>[^]]*)\]|(?P<name>[^:]*))(?::\d*)?", host.lower())
     if matched is None:
         return False

@@ -17,21 +17,21 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 
-from wire.mpeg_audio import SAMPLE_RATES_HZ
+from audio.mpeg_audio import SAMPLE_RATES_HZ
 
-# What 192 kbit/s stereo is in MPEG-1, for one channel, and the most that LAME takes for two
-# channels in MPEG-2 and for any number in MPEG-2.5.
+# For each channel in MPEG-1, as in 192 kbit/s stereo; LAME's upper bounds for two channels in
+# MPEG-2, and for any number in MPEG-2.5.
 _BPS_A_CHANNEL = 96_000
 _MAX_BPS_MPEG2 = 160_000
 _MAX_BPS_MPEG25 = 64_000
 
-Packet: TypeAlias = "av.Packet[AudioStream]"
+AvPacket: TypeAlias = "av.Packet[AudioStream]"
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 class Mp3Format(NamedTuple):
-    """How audio is encoded."""
+    """Format of encoded audio."""
 
     sample_rate_hz: int
     channels: int
@@ -39,10 +39,10 @@ class Mp3Format(NamedTuple):
 
 
 def mp3_format(sample_rate_hz: int, channels: int) -> Mp3Format:
-    """The MP3 that comes closest to audio of this rate and number of channels.
+    """The MP3 format closest to audio of this sample rate and number of channels.
 
-    A rate that MP3 does not have goes to the next higher one; above 48 kHz, to the one of 44.1
-    and 48 kHz that divides it, else to 48 kHz. More than two channels are mixed down to two.
+    A rate that MP3 does not have becomes the next higher one; above 48 kHz, the one of 44.1 and
+    48 kHz that divides it, else 48 kHz. More than two channels are mixed down to two.
     """
     if sample_rate_hz <= 48_000:
         rate_hz = next(rate for rate in SAMPLE_RATES_HZ if rate >= sample_rate_hz)
@@ -57,15 +57,15 @@ def mp3_format(sample_rate_hz: int, channels: int) -> Mp3Format:
     return Mp3Format(rate_hz, channels, min(_BPS_A_CHANNEL * channels, most_bps))
 
 
-def transcoded(packets: Iterator[Packet], target: Mp3Format) -> Iterator[Packet]:
-    """`packets` of any audio as packets of one MP3 frame each; raises what `packets` raises.
+def transcoded(packets: Iterator[AvPacket], target: Mp3Format) -> Iterator[AvPacket]:
+    """Packets of one MP3 frame each from packets of any audio; raises what `packets` raises.
 
     A packet that cannot be decoded is left out.
     """
     return _encoded(_resampled(_decoded(packets), target), target)
 
 
-def _decoded(packets: Iterator[Packet]) -> Iterator[AudioFrame]:
+def _decoded(packets: Iterator[AvPacket]) -> Iterator[AudioFrame]:
     for packet in packets:
         try:
             yield from packet.decode()
@@ -74,7 +74,7 @@ def _decoded(packets: Iterator[Packet]) -> Iterator[AudioFrame]:
 
 
 def _resampled(frames: Iterator[AudioFrame], target: Mp3Format) -> Iterator[AudioFrame]:
-    """`frames` in the form that the encoder takes. Their own form may change on the way."""
+    """`frames` in the format that the encoder takes. Their own may change on the way."""
     resampler, form = None, None
     for frame in frames:
         frame.pts = None  # Samples follow each other, whatever the time stamps say.
@@ -88,7 +88,7 @@ def _resampled(frames: Iterator[AudioFrame], target: Mp3Format) -> Iterator[Audi
         yield from resampler.resample(None)
 
 
-def _encoded(frames: Iterator[AudioFrame], target: Mp3Format) -> Iterator[Packet]:
+def _encoded(frames: Iterator[AudioFrame], target: Mp3Format) -> Iterator[AvPacket]:
     encoder = _encoder(target)
     for frame in frames:
         yield from encoder.encode(frame)

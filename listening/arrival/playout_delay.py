@@ -1,23 +1,23 @@
 """Arrivals -> the play-out delay that they need: `--buffer auto`.
 
 The *transit* of a message is its arrival less its media time. The origin of both is arbitrary, so
-transits mean something only beside each other: the least is the path without any queue, and what
-the others are above it is lateness. A timeline has an *offset*: media time t is needed at t +
-offset, and who has a smaller transit is in time. So the offset that is wanted is a high percentile
-of the transits and a floor. Messages that were repaired are among them, with the time at which they
-came: what repair needs on this path is measured, and not guessed.
+only differences mean something: the least transit is the path without any queue, and what others
+are above it is lateness. A timeline has an *offset*: media time t is needed at t + offset, and a
+message with a smaller transit is in time. So the wanted offset is a high percentile of the transits
+plus a floor. Repaired messages count with the time at which they came: what repair needs on this
+path is measured, not guessed.
 
-Three things keep this from being heard, and from swinging:
+Three rules keep changes from being heard, and from oscillating:
 
-- it grows at once where there is a gap already, by silence, and elsewhere by stretching what is
-  played, by so little that nobody hears it; it shrinks by squeezing only;
+- the delay grows at once, by silence, where there is a gap anyway; elsewhere it grows and shrinks
+  by a stretch of the audio that is too small to be heard;
 - it shrinks only when `TOLERANCE_S` would be gained, and then all the way, so that it stands still
-  between;
-- what has been late is remembered for `WINDOW` messages.
+  in between;
+- late messages are remembered for `WINDOW` messages.
 
 A path whose transit grows once and stays so (another route, two clocks that drift apart) is
-followed likewise. The server runs ahead (`--burst`), so at the start the delay is no less than
-that, for all of it comes at once; it is brought down from there.
+followed likewise. The server runs ahead (`--burst`), so at the start the delay is at least that,
+because all of it comes at once; it shrinks from there.
 
 Pure: no thread and no clock; `now` is monotonic, in seconds. Only for streams at real time. One
 object serves one stream.
@@ -28,42 +28,42 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 
-from listening.round_trip import RoundTrip
+from wire.round_trip import RoundTrip
 
 USUAL_S = 1.0
-"""The play-out delay that is chosen where nothing is said, and nothing can be measured."""
+"""Play-out delay where none was chosen and none can be measured."""
 
 WINDOW = 2048
-"""Messages: nearly three minutes of 128 kbit/s. Wi-Fi that looks for other stations does so once a
-minute or two."""
+"""Messages: nearly three minutes of 128 kbit/s. Wi-Fi scans for other stations every minute or
+two."""
 
 PERCENTILE = 0.999
-"""Of the messages of the window: two of them may be later, each of which would be a gap."""
+"""Part of the window's messages that must be in time: two may be later, each of them a gap."""
 
 FLOOR_S = 0.1
-"""Above the percentile. The next message shows that one is missing (0.08 s), and within one room
-the answer comes within the rest."""
+"""Margin above the percentile: 0.08 s until the next message shows that one is missing, and the
+rest for the answer, within one room."""
 
 MOST_S = 2.0
-"""The percentile and the floor together are no more above the least transit."""
+"""Upper bound of percentile and floor, above the least transit."""
 
 ENOUGH = 256
-"""Messages: what fewer have needed is not enough to shrink to."""
+"""Messages that must have come before the delay may shrink."""
 
 TOLERANCE_S = 0.05
-"""Less than this is not worth a change."""
+"""Smaller gains are not worth a change."""
 
 STRETCH = 1 / 400
-"""Of its length is all that audio is made longer or shorter: 4 cents, where trained ears hear 5 to
-10. A second takes seven minutes."""
+"""Largest change of the length of audio: 4 cents, where trained ears hear 5 to 10. A second takes
+seven minutes."""
 
 MOST_ROUND_TRIPS = 8
-"""A message that is missing at its deadline is given one round trip more (the time-out, rather), up
-to so many in all: what repair does not do in those, it does not do."""
+"""A message that is missing at its deadline gets another round-trip time-out, up to this many: a
+repair that takes longer does not come."""
 
 
 class PlayoutDelay:
-    """What is wanted, from what has come."""
+    """The wanted play-out delay, from the newest transits."""
 
     def __init__(self, round_trip: RoundTrip, *, lead_s: float, block_s: float = 0.0) -> None:
         """`lead_s`: how early the output wants audio; `block_s`: how much later parity comes."""
@@ -82,11 +82,11 @@ class PlayoutDelay:
         return self._lead_s + self._floor_s
 
     def live_from(self, media_time_us: int) -> None:
-        """What is before this comes when the server can send it: that tells nothing."""
+        """Ignore arrivals before this media time: they come when the server can send them."""
         self._live_time_us = media_time_us
 
     def restart(self) -> None:
-        """The path has become another one."""
+        """Forget everything: the path has become another one."""
         self._latest.clear()
         self._ordered.clear()
         self._shrinking = False
@@ -94,12 +94,12 @@ class PlayoutDelay:
     # What comes.
 
     def arrived(self, media_time_us: int, now: float) -> None:
-        """A message came for the first time, in time or late, as first sent or repaired."""
+        """A message came for the first time: in time or late, original or repaired."""
         if media_time_us >= self._live_time_us:
             self._add(now - media_time_us / 1e6)
 
     def missed(self, offset_s: float) -> None:
-        """A message is missing at its deadline: it would have taken this much longer."""
+        """A message is missing at its deadline: count it as later by a round trip."""
         if not self._ordered:
             return
         timeout_s = self._round_trip.timeout_s
@@ -113,12 +113,12 @@ class PlayoutDelay:
 
     # What is wanted.
 
-    def pause_s(self, offset_s: float) -> float:
-        """How much silence to add in a gap, where the timeline has this offset; 0: none."""
+    def silence_s(self, offset_s: float) -> float:
+        """Seconds of silence to insert into a gap, for a timeline with this offset."""
         return max(0.0, -self._excess_s(offset_s))
 
     def stretch_s(self, offset_s: float, duration_s: float) -> float:
-        """By how much to make the next `duration_s` of audio longer, or (below 0) shorter."""
+        """Seconds by which to stretch the next `duration_s` of audio; below 0, to squeeze it."""
         excess_s = self._excess_s(offset_s)
         if excess_s <= 0:
             self._shrinking = False
@@ -128,18 +128,18 @@ class PlayoutDelay:
         return -min(excess_s, most_s) if self._shrinking else min(max(-excess_s, 0.0), most_s)
 
     def delay_s(self, offset_s: float) -> float | None:
-        """From when a message can come at the earliest until it sounds; None while unknown."""
+        """Seconds from the earliest arrival of a message to its sound; None while unknown."""
         return offset_s + self._lead_s - self._ordered[0] if self._ordered else None
 
     def wanted_s(self) -> float | None:
-        """What this should be."""
+        """The delay that is wanted; None while unknown."""
         return self._lead_s + self._needed_s() if self._ordered else None
 
     def _needed_s(self) -> float:
-        """From the least transit to the offset."""
+        """The wanted offset, less the least transit."""
         high = self._ordered[min(len(self._ordered) - 1, int(PERCENTILE * len(self._ordered)))]
         return min(self._most_s, high - self._ordered[0] + self._floor_s)
 
     def _excess_s(self, offset_s: float) -> float:
-        """By how much the offset is more than is wanted."""
+        """Seconds by which the offset is above the wanted one."""
         return offset_s - self._ordered[0] - self._needed_s() if self._ordered else 0.0

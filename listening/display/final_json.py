@@ -1,4 +1,4 @@
-"""The client's final statistics as JSON; names as in the definitions. Pure."""
+"""Final statistics of the client as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from message import Accept, milliseconds
 
 if TYPE_CHECKING:
     from listening.simulated_network import SimulatedNetwork
-    from wire.simulated_link import SimulatedLink
+    from simulation.simulated_link import SimulatedLink
+
+COUNTS = (
+    "expected", "intact", "retransmitted", "rebuilt", "lost",
+    "received", "received_bytes", "duplicates", "late", "out_of_order",
+    "parity_received", "parity_refused", "requests", "requested", "spurious",
+    "overflows", "malformed", "forged", "replayed", "ignored", "underruns", "device_underruns",
+    "reconnections",
+)  # fmt: skip
+"""Counters of the statistics, as they are called in the JSON as well."""
+
+DURATIONS = ("played_s", "intact_s", "repaired_s", "concealed_s", "unheard_s", "paused_s")
+"""Sums of audio in the statistics, as they are called in the JSON as well."""
 
 
 def as_json(
@@ -19,7 +31,7 @@ def as_json(
     failure: str | None,
     simulated: SimulatedNetwork | None = None,
 ) -> dict[str, Any]:
-    """Everything that was counted; what is not known is None."""
+    """Object with every count; an unknown value is None."""
     count = end.statistics
     return {
         "title": end.title or None,
@@ -40,34 +52,9 @@ def as_json(
             }
             for one in end.tracks
         ],
-        "expected": count.expected,
-        "intact": count.intact,
-        "retransmitted": count.retransmitted,
-        "rebuilt": count.rebuilt,
-        "lost": count.lost,
-        "received": count.received,
-        "received_bytes": count.received_bytes,
-        "duplicates": count.duplicates,
-        "late": count.late,
-        "out_of_order": count.out_of_order,
-        "parity_received": count.parity_received,
-        "parity_refused": count.parity_refused,
-        "requests": count.requests,
-        "requested": count.requested,
-        "needless": count.needless,
-        "overflows": count.overflows,
-        "malformed": count.malformed,
-        "forged": count.forged,
-        "replayed": count.replayed,
-        "ignored": count.ignored,
-        "underruns": count.underruns,
-        "reconnections": count.reconnections,
-        "played_s": round(count.played_s, 6),
-        "intact_s": round(count.intact_s, 6),
-        "repaired_s": round(count.repaired_s, 6),
-        "concealed_s": round(count.concealed_s, 6),
-        "unheard_s": round(count.unheard_s, 6),
-        "paused_s": round(count.paused_s, 6),
+        **{name: getattr(count, name) for name in COUNTS},
+        **{name: round(getattr(count, name), 6) for name in DURATIONS},
+        "narrow_path": count.narrow_path,
         "first_sound_s": None if count.first_sound_s is None else round(count.first_sound_s, 4),
         "jitter_ms": milliseconds(count.jitter_s),
         "rtt_ms": milliseconds(count.rtt_s),
@@ -91,6 +78,6 @@ def _seconds(seconds: float | None) -> float | None:
 
 
 def _link(link: SimulatedLink) -> dict[str, Any]:
-    """What became of the datagrams of one direction, in all and by type."""
+    """Datagrams of one direction by what became of them, in all and by type."""
     types = {name: dataclasses.asdict(one) for name, one in sorted(link.counts().items())}
     return {**dataclasses.asdict(link.total()), "types": types}

@@ -1,22 +1,23 @@
-"""How it went in each second of the last minute. Pure: `now` is an argument."""
+"""Losses and jitter in each second of the last minute. Pure: `now` is an argument."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import NamedTuple
 
-from listening.statistics import Statistics
+from listening.arrival.statistics import Statistics
 
 SECONDS = 60
+"""Seconds that are kept."""
 
 
 class Second(NamedTuple):
-    """What happened in one second; None is not known."""
+    """Figures of one second; None is unknown."""
 
     loss: float | None
-    """Share of the messages that did not come as first sent, in time, repaired or not."""
+    """Share of the messages that were not intact, repaired or not."""
     lost: int
-    """How many of them were lost."""
+    """Messages lost."""
     jitter_s: float | None
 
 
@@ -24,7 +25,7 @@ _UNKNOWN = Second(None, 0, None)
 
 
 class LastMinute:
-    """The last `SECONDS`, the newest last; to be told more often than once a second."""
+    """The last SECONDS, newest last; call `tell` more often than once a second."""
 
     def __init__(self) -> None:
         self.seconds: deque[Second] = deque(maxlen=SECONDS)
@@ -34,12 +35,12 @@ class LastMinute:
         self._lost = 0
 
     def tell(self, count: Statistics, now: float) -> None:
-        """The counters at `now`."""
+        """Record the counters at `now`."""
         if self._over_at is None:
             self._over_at = now + 1.0
             self._remember(count)
         elif now >= self._over_at:
-            # Nobody looked for a while: what happened then is not known by the second.
+            # Not told for a while: those seconds are unknown.
             missed = min(SECONDS, int(now - self._over_at))
             self.seconds.extend([_UNKNOWN] * missed)
             self._over_at = max(self._over_at + 1.0, now)
@@ -50,7 +51,7 @@ class LastMinute:
         expected = count.expected - self._expected
         lost = count.lost - self._lost
         missing = count.retransmitted + count.rebuilt - self._repaired + lost
-        # What is found out to be lost now was expected a while ago.
+        # A message is found lost some time after it was expected.
         loss = min(1.0, missing / expected) if expected else (1.0 if missing else None)
         return Second(loss, lost, count.jitter_s)
 

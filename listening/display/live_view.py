@@ -1,4 +1,4 @@
-"""The client's live view: what sounds, how much lies ready, how the last minute went. Pure."""
+"""Live view of the client: the track, the buffer, and the last minute. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from listening.display import simulation_rows, summary
-from listening.fader import LEAST_DB, MOST_DB, Loudness
-from listening.last_minute import SECONDS, LastMinute, Second
+from listening.display.last_minute import SECONDS, LastMinute, Second
+from listening.display.table import simulation_rows, summary
 from listening.listen import ListenSnapshot
-from listening.session import State
-from shell.paint import (
+from listening.outputs.fader import LEAST_DB, MOST_DB, Loudness
+from listening.session.session import State
+from message import milliseconds
+from shell.terminal.paint import (
     ALARM,
-    BOLD,
     CYAN,
     DIM,
     GREEN,
@@ -21,31 +21,32 @@ from shell.paint import (
     YELLOW,
     Part,
     gauge,
+    heading,
     joined,
     painted,
     progress,
     sparkline,
     width,
 )
-from shell.text import clock, figure, listeners_text, milliseconds, named_values, one_line
+from shell.terminal.text import clock, figure, listeners_text, milliseconds_text, named_values
 
 if TYPE_CHECKING:
     from listening.simulated_network import SimulatedNetwork
 
 GAUGE_COLUMNS = 20
 LABEL_COLUMNS = 18
-"""Beside a gauge or a minute: together they take 78 columns."""
+"""Width of a label; with a minute of seconds beside it, 78 columns."""
 
 LEAST_LOSS_TOP, LEAST_JITTER_TOP_S = 0.1, 0.005
-"""What a line reaches up to if nothing was worse."""
+"""Least upper ends of the two curves."""
 
 LOW_BUFFER = 0.5
-"""Of what should lie ready."""
+"""Share of the wanted buffer below which the gauge turns yellow."""
 
 PLAYING = "playing"
 
 DRY_S = 1.0
-"""Nothing has come for so long, and nothing lies ready: then nothing comes."""
+"""Time without a datagram after which an empty buffer is told as `nothing comes`."""
 
 _ALL_KEYS = (
     "space pause · ↑↓ volume · m mute · s statistics · q quit",
@@ -54,11 +55,11 @@ _ALL_KEYS = (
 )
 _FEW_KEYS = ("s statistics · q quit", "q quit")
 _BACK = ("s back · q quit", "q quit")
-"""The first that there is room for is shown."""
+"""Help on the keys, longest first: the first that fits is shown."""
 
 
 class LiveView:
-    """A screen and a plain line of what it was told last."""
+    """Screen and plain line of what it was told last."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class LiveView:
         has_keys: bool,
         simulated: SimulatedNetwork | None = None,
     ) -> None:
-        """`buffer_s`: what should lie ready; `is_heard`: there is somebody to pause for."""
+        """`buffer_s`: buffer that is wanted; `is_heard`: the output is live, and can be paused."""
         self.shows_statistics = False
         self._buffer_s = buffer_s
         self._is_heard = is_heard
@@ -89,7 +90,7 @@ class LiveView:
         time_s: float,
         trouble: str | None = None,
     ) -> None:
-        """What is to be shown; `time_s` is monotonic; `trouble`: why nothing is heard."""
+        """Set what is shown; `time_s` is monotonic; `trouble`: why nothing is heard."""
         if self._now is None or now.statistics.received != self._now.statistics.received:
             self._came_at_s = time_s
         self._time_s = time_s
@@ -98,14 +99,14 @@ class LiveView:
         self._minute.tell(now.statistics, time_s)
 
     def lines(self, columns: int, rows: int) -> Sequence[str]:
-        """The screen."""
+        """Screen, as `Live` draws it."""
         now = self._now
         assert now is not None, "something is told before it is shown"
-        of = self._statistics if self.shows_statistics else self._parts
-        return [painted(parts, columns) for parts in of(now, columns, rows)]
+        content = self._statistics if self.shows_statistics else self._parts
+        return [painted(parts, columns) for parts in content(now, columns, rows)]
 
     def text(self) -> str:
-        """A plain line."""
+        """Plain line."""
         now = self._now
         assert now is not None, "something is told before it is shown"
         count = now.statistics
@@ -123,14 +124,15 @@ class LiveView:
             concealed_s=figure(count.concealed_s, 2),
             paused_s=figure(count.paused_s, 2),
             underruns=str(count.underruns),
-            jitter_ms=figure(_ms(count.jitter_s), 3),
-            rtt_ms=figure(_ms(count.rtt_s), 3),
+            device_underruns=str(count.device_underruns),
+            jitter_ms=figure(milliseconds(count.jitter_s), 3),
+            rtt_ms=figure(milliseconds(count.rtt_s), 3),
             **simulated,
             title=now.title,
         )
 
     def _parts(self, now: ListenSnapshot, columns: int, rows: int) -> list[list[Part]]:
-        """The lines that have room, in order; each with its weight, the greatest goes first."""
+        """Lines in order; where there are too many, the heaviest goes first, the last of equals."""
         has_come = now.statistics.received > 0
         lines: list[tuple[int, list[Part]]] = [
             (0, self._title(now)),
@@ -151,9 +153,7 @@ class LiveView:
             lines += [(5, []), (4, [(_fitting(keys, columns), DIM)])]
         while len(lines) > rows:
             heaviest = max(weight for weight, _ in lines)
-            # The last of them.
-            at = max(i for i, (weight, _) in enumerate(lines) if weight == heaviest)
-            del lines[at]
+            del lines[max(i for i, (weight, _) in enumerate(lines) if weight == heaviest)]
         return [parts for _, parts in lines]
 
     def _state(self, now: ListenSnapshot) -> str:
@@ -167,15 +167,13 @@ class LiveView:
             return "waiting for the start"
         if self._loudness.paused:
             return "paused"
-        # A copy at another speed has nothing lying ready, either, but much comes.
+        # A copy at another speed has an empty buffer as well, but datagrams come.
         is_dry = now.buffer_s <= 0 and self._time_s - self._came_at_s >= DRY_S
         return "nothing comes" if is_dry and self._is_heard else PLAYING
 
     def _title(self, now: ListenSnapshot) -> list[Part]:
         state = self._state(now)
-        name = f"{now.title} · {now.artist}" if now.artist else now.title
-        style = CYAN if state == PLAYING else YELLOW
-        return [(state, style), ("  ", PLAIN), (one_line(name), BOLD)]
+        return heading(state, now.title, now.artist, is_usual=state == PLAYING)
 
     def _buffer(self, now: ListenSnapshot) -> list[Part]:
         share = now.buffer_s / self._buffer_s if self._buffer_s else 1.0
@@ -189,7 +187,7 @@ class LiveView:
         label = _label("loss", f"{100 * known[-1]:.1f} %" if known else "-")
         top = max([LEAST_LOSS_TOP, *known])
         parts: list[Part] = [(label, PLAIN)]
-        # A second in which something stayed lost looks different from one that was made good.
+        # Seconds in which something stayed lost have another colour.
         for is_lost, some in groupby(seconds, key=lambda one: one.lost > 0):
             line = sparkline([one.loss for one in some], top)
             parts.append((line, ALARM if is_lost else CYAN))
@@ -198,11 +196,11 @@ class LiveView:
     def _jitter(self, now: ListenSnapshot, columns: int) -> list[Part]:
         values = [one.jitter_s for one in self._last(columns)]
         top = max([LEAST_JITTER_TOP_S, *(value for value in values if value is not None)])
-        label = _label("jitter", milliseconds(_ms(now.statistics.jitter_s)))
+        label = _label("jitter", milliseconds_text(milliseconds(now.statistics.jitter_s)))
         return [(label, PLAIN), (sparkline(values, top), CYAN)]
 
     def _last(self, columns: int) -> list[Second]:
-        """As many seconds as there is room for."""
+        """Newest seconds that fit."""
         room = min(SECONDS, max(0, columns - LABEL_COLUMNS))
         return list(self._minute.seconds)[-room:] if room else []
 
@@ -222,9 +220,10 @@ class LiveView:
             *([f"{rate / 1000:.0f} kbit/s"] if rate is not None else []),
             f"{count.retransmitted + count.rebuilt} repaired",
             f"{count.lost} lost",
-            f"round trip {milliseconds(_ms(count.rtt_s))}",
+            f"round trip {milliseconds_text(milliseconds(count.rtt_s))}",
             *([f"delay {count.delay_s:.2f} s (auto)"] if count.delay_s is not None else []),
             *([listeners_text(now.listeners)] if now.listeners is not None else []),
+            *([f"{count.device_underruns} device underruns"] if count.device_underruns else []),
             *([f"paused {clock(count.paused_s)}"] if count.paused_s else []),
         ]
         return [(joined(facts, columns), PLAIN)]
@@ -246,7 +245,3 @@ def _fitting(texts: Sequence[str], columns: int) -> str:
 
 def _label(name: str, value: str) -> str:
     return f"{name:8}{value:>8}  "
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1e3

@@ -1,22 +1,22 @@
-"""The listener's figures for a report: of a moment, and at the end. Pure."""
+"""Report of a listener: the figures of a moment, and the content of the page. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from listening.display import Row as Fact
 from listening.listen import ListenSnapshot
-from listening.session import State
+from listening.session.session import State
 from message import milliseconds
-from reporting.page import Report
+from reporting.page import ReportContent
 from reporting.timeline import Figures, Row
+from shell.terminal.text import Fact, track_text
 
 
 def figures(now: ListenSnapshot) -> Figures:
-    """What a timeline is told."""
+    """Figures of now, for a timeline."""
     count = now.statistics
     heard = bool(count.expected)
-    # While a lost server is looked for, nothing comes that could be measured.
+    # Nothing can be measured while the client looks for a lost server.
     measured = now.state is not State.CONNECTING
     return Figures(
         expected=count.expected,
@@ -34,17 +34,14 @@ def figures(now: ListenSnapshot) -> Figures:
 
 def report(
     end: ListenSnapshot, facts: Sequence[Fact], failure: str | None, rows: Sequence[Row], when: str
-) -> Report:
-    """What is on the page. `when` it was, in words."""
+) -> ReportContent:
+    """Content of the page. `when`: a sentence on the end of the run."""
     by = f"By {end.artist}, as one" if end.artist else "As one"
-    return Report(
+    return ReportContent(
         title=end.title or "No stream",
         subtitle=f"{by} listener heard it. {when}",
         failure=failure,
         facts=facts,
         rows=rows,
-        tracks=[
-            (one.media_time_us / 1e6, f"{one.title} · {one.artist}" if one.artist else one.title)
-            for one in end.tracks
-        ],
+        tracks=[(one.media_time_us / 1e6, track_text(one.title, one.artist)) for one in end.tracks],
     )

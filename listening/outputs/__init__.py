@@ -1,75 +1,80 @@
-"""Where the sound goes: one interface, one file for each member of the family.
+"""The outputs: one interface, and one file for each member of the family.
 
-In go PCM or MP3 frames, in the order in which they are to be heard; out come sound, files, a pipe
-or nothing. All calls come from one thread, the playback thread, except `prepare()`, which may come
-earlier from another, and `cancel()`, which may come from any at any time. Importing this package
-loads neither simpleaudio nor pydub: the time to the first sound counts.
+PCM or MP3 frames go in, in the order in which they are heard; sound, a file or a pipe comes out.
+One thread makes all calls, the playback thread, with two exceptions: `prepare()` may be called
+earlier from another thread, and `cancel()` from any thread at any time. Importing this package
+loads neither simpleaudio nor pydub: that would delay the first sound.
 
-The order of calls: `prepare()` once, `open()` once, then batches of `write()` or `write_frames()`,
-each batch closed by `flush()`, then `close()`. `close()` may be called at any point, and again.
-A stream that follows on another is converted to the format of the first.
+Order of calls: `prepare()` once, `open()` once, then batches of `write()` or `write_frames()`, each
+followed by `flush()`, then `close()`. `close()` may be called at any point, and again. When another
+stream follows, its audio is converted to the format of the first.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from listening.pcm import SAMPLE_BYTES, PcmFormat
+from listening.sound.pcm import SAMPLE_BYTES, PcmFormat
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
 
 DEVICE = "device:"
-"""What stands before the name of a sound device."""
+"""Prefix of a sound device's name in --output."""
 
 NAMED = ("speaker", "null", "-", "FILE.wav", "FILE.mp3")
 
 
 class OutputError(Exception):
-    """The output cannot go on. The text is one line for the user and says what to do."""
+    """The output cannot continue. Its text is one line for the user and says what to do."""
 
 
 class OutputEnded(OutputError):
-    """The other side wants no more (the next program of the pipe has ended): not a failure."""
+    """The program that reads the pipe has ended: not a failure."""
 
 
-class Output(Protocol):
-    """What every member of the family does."""
+class Output:
+    """The interface, and its defaults: nothing to prepare, to take back or to wait for."""
 
-    takes_frames: bool
-    """True: gets MP3 frames as sent, through write_frames(). False: gets PCM, through write()."""
+    takes_frames = False
+    """True: takes MP3 frames as sent (`write_frames`). False: takes PCM (`write`)."""
 
-    lead_s: float
-    """How long before its playout time the output must have the audio. 0: when it is due."""
+    lead_s = 0.0
+    """Seconds between the time when the output needs audio and its playout time."""
 
-    waits: bool
-    """True: nobody listens along, so that audio may come late, and rather late than never."""
+    waits = False
+    """True: nobody listens along, so late audio is better than none."""
 
-    any_speed: bool
-    """True: takes audio faster or slower than it is heard."""
+    any_speed = False
+    """True: audio may come faster or slower than it is heard."""
 
     @property
     def underruns(self) -> int:
         """How often the output needed audio that had not been written yet."""
+        return 0
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing is heard now, in one line for the user; None if that is not its doing."""
+        """Why nothing is heard now, in one line for the user; None: the output works."""
+        return None
 
     @property
     def unheard_s(self) -> float:
-        """Seconds of audio that it took while it could not let them be heard."""
+        """Seconds of audio taken while nothing could be heard."""
+        return 0.0
 
     @property
     def changeable_frames(self) -> int:
-        """How much of the end of what was flushed is far from being heard. Files have none."""
+        """Frames at the end of what was flushed that `take_back` can still remove."""
+        return 0
 
     def take_back(self, most_frames: int) -> int:
-        """Forget so much of the end of what was flushed, as far as it is changeable; how much.
+        """Remove up to this many changeable frames; returns how many were removed.
 
-        What is written next stands in its place.
+        The next write takes their place.
         """
+        return 0
 
     def prepare(self) -> None:
         """Do what takes time and needs no format: imports, a look at the device or the path.
@@ -80,53 +85,60 @@ class Output(Protocol):
     def open(self, pcm: PcmFormat, duration_s: float | None) -> PcmFormat:
         """Get ready for a stream of this format, `duration_s` long (None: unknown or endless).
 
-        Returns the format that write() must be given: this one, or the nearest that the output
-        can play. Raises OutputError.
+        Returns the format that `write` must be given: this one, or the nearest that the output can
+        play. Raises OutputError.
         """
+        return pcm
 
     def write(self, audio: AudioSegment) -> None:
-        """Take audio in the format that open() returned.
+        """Append audio in the format that `open` returned. Raises OutputError.
 
-        It follows without a gap on what was written before: what is missing is written as
-        silence. Raises OutputError.
+        Audio is contiguous: the caller writes silence for what is missing.
         """
+        raise NotImplementedError
 
     def write_frames(self, frames: bytes) -> None:
-        """Take whole MP3 frames as they were sent. Raises OutputError."""
+        """Append whole MP3 frames as they were sent. Raises OutputError."""
+        raise NotImplementedError
 
     def resync(self) -> None:
-        """A new timeline begins: what follows is wanted as soon as it can be had.
+        """Begin a new timeline: what follows is wanted as soon as possible. Raises OutputError.
 
-        What was written before keeps its place. Raises OutputError.
+        What was written before keeps its place.
         """
 
     def flush(self) -> None:
-        """All that was due has been written: let it be heard, or seen. Raises OutputError.
+        """Let what was written be heard or seen. Raises OutputError.
 
-        An output that may be able to go on later is not done for: that is a `trouble`.
+        An output that may recover by itself does not raise: it reports `trouble`.
         """
 
     def close(self) -> None:
         """Wait until everything written has been heard or is on disk. Raises OutputError."""
 
     def cancel(self) -> None:
-        """From any thread: whoever waits in this output returns at once, now and later."""
+        """Make every call that waits in this output return at once, now and later."""
 
 
 def check_format(audio: AudioSegment, pcm: PcmFormat) -> None:
-    """Raises ValueError if `audio` is not of the format that open() returned."""
+    """Raise ValueError unless `audio` has the format that `open` returned."""
     given = (audio.frame_rate, audio.channels, audio.sample_width)
     if given != (pcm.frame_rate_hz, pcm.channels, SAMPLE_BYTES):
         raise ValueError(f"{given} is not the format that open() returned, {pcm}")
 
 
-def make_output(where: str) -> Output:
-    """The output that the command line names: speaker, device:NAME, null, -, FILE.wav or FILE.mp3.
+def names_no_file(where: str) -> bool:
+    """Whether `where`, of the command line, is neither a file nor standard output."""
+    return where in ("speaker", "null") or where.startswith(DEVICE)
 
-    - is MP3 to standard output. Raises ValueError, with one line for the user, when `where` is none
-    of them, and OutputError when it cannot be written. No file is changed yet.
+
+def make_output(where: str) -> Output:
+    """The output named on the command line: speaker, device:NAME, null, -, FILE.wav or FILE.mp3.
+
+    "-" is MP3 to standard output. No file is changed yet. Raises ValueError, with one line for the
+    user, for any other name, and OutputError when the file cannot be written.
     """
-    # Each member is imported when it is chosen, so that no one waits for another's libraries.
+    # Each member is imported only when it is chosen: its libraries take time to load.
     if where == "speaker":
         from listening.outputs.speaker import Speaker
 

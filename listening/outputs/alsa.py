@@ -1,8 +1,7 @@
-"""What simpleaudio does not do for its user on Linux: ask first, and be quiet.
+"""ALSA on Linux: whether its device can be opened, and silence on standard error.
 
-simpleaudio opens ALSA's device `default`, waiting as long as another program holds it, and when
-there is none the library writes half a page to standard error. Elsewhere there is no ALSA, and
-both functions do nothing.
+simpleaudio opens ALSA's device `default` and waits as long as another program holds it; without a
+device the library writes half a page to standard error. Elsewhere both functions do nothing.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ def _library() -> ctypes.CDLL | None:
 
 
 def be_quiet() -> None:
-    """Keep ALSA's messages off standard error, in this process, from now on."""
+    """Keep ALSA's messages off standard error, for the life of this process."""
     library = _library()
     if library is not None:
-        # The handler may be called from simpleaudio's own thread at any time, also while Python
-        # shuts down, so it must not be a Python function. getpid() takes no arguments, has no
-        # effect and, in every calling convention of Linux, may be called with some.
+        # simpleaudio's own thread may call the handler at any time, even while Python shuts down,
+        # so it must not be a Python function. getpid() has no effect, and every calling convention
+        # of Linux allows arguments that it does not take.
         handler = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
         library.snd_lib_error_set_handler(handler)
 
 
 def why_not() -> str | None:
-    """Why the default device cannot be opened now; None if it can, or if only trying will tell."""
+    """Why the default device cannot be opened now; None: it can, or only simpleaudio can tell."""
     library = _library()
     if library is None:
         return None

@@ -1,11 +1,11 @@
 """A piece of tape: memory that a sound device reads while it is being written.
 
 simpleaudio is given one long buffer and reads it as it plays. The buffer is virtual memory: a page
-costs nothing until it is written, reads as silence until then, and goes back when it was heard.
+costs nothing and reads as silence until it is written, and is given back after it was heard.
 
-On Linux the same memory is mapped twice, once to be written and once to be read by the device.
-Which pages of the second mapping the kernel has had to fill in (/proc/self/pagemap) tells how far
-the device has read, which simpleaudio does not tell. Elsewhere that stays unknown (None).
+simpleaudio does not tell how far the device has read. On Linux the kernel does: the same memory is
+mapped twice, one mapping is written and the other read by the device, and /proc/self/pagemap lists
+the pages of the second that were read. Elsewhere that stays unknown (None).
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ import sys
 from io import FileIO
 
 LARGEST_BYTES = 2**31 - 2**16
-"""simpleaudio counts bytes in a C int: just under 2 GiB, and whole pages and frames."""
+"""simpleaudio counts bytes in a C int: just under 2 GiB, in whole pages and frames."""
 SMALLEST_BYTES = 2**20
+"""Shorter reels are not tried: without this much memory there is no playing."""
 LARGEST_KEPT_BYTES = 2**28
-"""Where memory cannot be given back a reel is no longer: 25 minutes of 44.1 kHz stereo."""
+"""Longest reel where memory cannot be given back: 25 minutes of 44.1 kHz stereo."""
 
 PAGE_BYTES = mmap.PAGESIZE
 PAGE_IS_THERE = 1 << 63
 """Bit 63 of a page's entry (Documentation/admin-guide/mm/pagemap.rst of the Linux kernel)."""
 PAGEMAP_ENTRY_BYTES = 8
 PAGES_AT_A_LOOK = 512
+"""Entries read at a time: 2 MiB of tape."""
 
 DISPOSE_BYTES = 2**20
-"""Memory goes back in pieces of this size: one system call in 6 s of 44.1 kHz stereo."""
+"""Memory is given back in pieces of this size: one system call in 6 s of 44.1 kHz stereo."""
 
 
 class Reel:
-    """At least `wanted_bytes` of tape, or as much as can be had."""
+    """At least `wanted_bytes` of tape, or as much as there is memory for.
+
+    Raises OSError when there is not even `SMALLEST_BYTES`.
+    """
 
     def __init__(self, wanted_bytes: int = LARGEST_BYTES) -> None:
         size_bytes = min(wanted_bytes + -wanted_bytes % PAGE_BYTES, LARGEST_BYTES)
@@ -54,7 +59,7 @@ class Reel:
         self._pagemap = _Pagemap(self.readable) if self.readable is not self._written else None
 
     def write(self, begin_byte: int, pcm: bytes) -> None:
-        """Put audio at its place. Earlier than 0 or beyond the end there is no tape."""
+        """Write audio to its place; what lies before 0 or beyond the end is dropped."""
         skipped = max(0, -begin_byte)
         begin = begin_byte + skipped
         end = min(begin_byte + len(pcm), self.size_bytes)
@@ -62,11 +67,11 @@ class Reel:
             self._written[begin:end] = pcm[skipped : skipped + end - begin]
 
     def read_bytes(self) -> int | None:
-        """How far the device is known to have read, a little more or less. None: nobody knows."""
+        """Bytes that the device has read, a little more or less; None: unknown."""
         return self._pagemap.filled_bytes(self.size_bytes) if self._pagemap else None
 
     def dispose(self, end_byte: int) -> None:
-        """What lies before `end_byte` is not needed any more."""
+        """Give back the memory before `end_byte`."""
         end = min(end_byte, self.size_bytes) // DISPOSE_BYTES * DISPOSE_BYTES
         if end > self._disposed_bytes:
             shared = self.readable is not self._written
@@ -75,9 +80,9 @@ class Reel:
 
 
 def _map(size_bytes: int) -> tuple[mmap.mmap, mmap.mmap]:
-    """Memory to write and to read: two views of the same if that can be watched, else one.
+    """Two views of the same memory, to write and to read, or twice one if reads cannot be seen.
 
-    Raises OSError when there is no room for it.
+    Raises OSError when there is not enough memory.
     """
     if sys.platform == "linux" and _Pagemap.is_readable():
         descriptor = os.memfd_create("tape")
@@ -101,7 +106,7 @@ def _can_dispose() -> bool:
 
 
 def _give_back(view: mmap.mmap, begin: int, end: int, *, shared: bool) -> None:
-    # It is advice: a kernel that does not take it keeps the memory.
+    # A kernel may ignore advice: it then keeps the memory.
     with contextlib.suppress(OSError):
         if sys.platform == "linux":
             advice = mmap.MADV_REMOVE if shared else mmap.MADV_DONTNEED
@@ -111,7 +116,7 @@ def _give_back(view: mmap.mmap, begin: int, end: int, *, shared: bool) -> None:
 
 
 class _Pagemap:
-    """Tells which pages of a view the kernel has filled in, because somebody read them."""
+    """The pages of a view that the kernel has filled in, because the device read them."""
 
     PATH = "/proc/self/pagemap"
 
@@ -122,23 +127,23 @@ class _Pagemap:
 
     @classmethod
     def is_readable(cls) -> bool:
-        """Some sandboxes have no pagemap."""
+        """Whether there is a pagemap; some sandboxes have none."""
         return os.access(cls.PATH, os.R_OK)
 
     def filled_bytes(self, size_bytes: int) -> int:
-        """The end of the last page that is there.
+        """End of the last page that is filled in, in bytes.
 
-        With the page that is read the kernel fills in its neighbours, up to 64 KiB, as far as
-        they have been written: so the end moves in steps.
+        It moves in steps: with each page the kernel fills in its neighbours, up to 64 KiB, as far
+        as they have been written.
         """
-        # A program that is out of descriptors cannot look, and knows what it knew.
+        # Out of descriptors: keep what the last look showed.
         with contextlib.suppress(OSError), FileIO(self.PATH) as pagemap:
             while self._look_on(pagemap, size_bytes // PAGE_BYTES):
                 pass
         return self._filled_pages * PAGE_BYTES
 
     def _look_on(self, pagemap: FileIO, all_pages: int) -> bool:
-        """Look at the pages that follow; whether all that was looked at may have been filled in."""
+        """Look at the next pages; whether the last of them is filled in, so that more may be."""
         pages = min(PAGES_AT_A_LOOK, all_pages - self._filled_pages)
         pagemap.seek(self._first_entry_byte + self._filled_pages * PAGEMAP_ENTRY_BYTES)
         entries = pagemap.read(pages * PAGEMAP_ENTRY_BYTES)

@@ -1,21 +1,20 @@
-"""Where audio lies on the tape, and where on it the device is. No device, no memory, no clock.
+"""Timing of a live output: where audio lies on the tape, and where the device is on it.
 
-The tape is endless, and everything on it is counted in frames (one sample of every channel) from
-its start. The device is started once and then reads on at its own pace; what nobody wrote is
-silence. So placing audio is all there is to timing, and three positions matter, in this order:
+The tape is endless and counted in frames (one sample of every channel) from its start. The device
+is started once and then reads at its own pace; what was not written is silence. So all timing is a
+matter of placing audio. Three positions matter, in this order:
 
-    heard      what leaves the loudspeaker, but for the device's own constant delay: the clock says
+    heard      what leaves the loudspeaker, but for the device's constant delay; follows the clock
     read       what the device has taken into its own buffer, a little further on
     written    the end of what was placed
 
-While `written` stays beyond `read` there is no gap. Two things eat up the distance. The writer may
-be late: what it writes then is partly or wholly unheard, the timeline goes on, and it is counted.
-And the device's crystal differs from the computer's clock, by 20 to 100 parts in a million: after
-an hour a fast device may be 0.36 s ahead, and at last it reads nothing but tape that is still
-empty. So where the memory can tell what was read of it, `observe()` takes it in, and
-`stretch_frames()` says when to make audio one frame longer or shorter, which nobody hears.
+While `written` stays beyond `read` there is no gap. Two things reduce that distance. A late writer:
+part of its audio is not heard, the timeline continues, and an underrun is counted. And the device's
+crystal, which differs from the computer's clock by 20 to 100 ppm: after an hour a fast device may
+be 0.36 s ahead, and finally reads only empty tape. So `observe` and `observe_heard` take in where
+the device is, and `stretch_frames` tells when to make audio one frame longer or shorter.
 
-`now` is in seconds on any clock that does not jump.
+Pure arithmetic; `now` is in seconds, on any clock that does not jump.
 """
 
 from __future__ import annotations
@@ -25,40 +24,38 @@ READ_AHEAD_S = 0.12
 ALSA and PulseAudio 16 the distance was measured as 74 to 116 ms."""
 
 CHANGE_WITHIN_S = 0.05
-"""What lies so much further ahead than what was read can still be changed, by a writer that looks
-first."""
+"""Audio this far beyond `read` can still be changed: it leaves time to write it anew."""
 
 LATE_FOR_S = 1.0
-"""A writer that has been late for so long, whatever it wrote, will not catch up."""
+"""A writer that has been late for this long will not catch up: its audio is placed anew."""
 
 SETTLING_S = 1.0
-"""After a start devices fill their buffers at once (200 ms were measured): no drift is seen yet."""
+"""Time after a start in which drift cannot be seen: devices fill their buffers (200 ms) at once."""
 
 LONGEST_LOOK_S = 0.5
-"""An observation that is later than this after the one before says too little."""
+"""Longest time between two looks whose difference still tells something."""
 
 SMOOTHING = 1 / 64
-"""Weight of one observation. They come up to 3 times a second and scatter by 90 ms, for the device
-may have passed the place at any time between two looks: the mean of 64 strays by about 10 ms."""
+"""Weight of one observation in the mean. Up to 3 come in a second. They scatter by 90 ms, as the
+device may have passed the place at any time between two looks; the mean of 64 by about 10 ms."""
 
 BASELINE_OBSERVATIONS = 64
-"""The mean of so many says where the device reads when it has not drifted yet."""
+"""Observations whose mean is the reference: where the device reads before it has drifted."""
 
 DRIFT_TOLERATED_S = 0.05
-"""More than the scatter of single observations, so that a device without drift is left alone, and
-little enough for the lead."""
+"""Drift that is left alone: more than the scatter of the mean, little beside the lead."""
 
 STOOD_STILL_S = 0.5
-"""A device that is suddenly so far behind its mean has stood still, or the program has (it was
-stopped, the computer slept): it will not catch up. Far more than the scatter of observations."""
+"""A device this far behind its mean has stood still, or the program has (stopped, suspended), and
+will not catch up. Far more than the scatter of observations."""
 
 KEPT_BEHIND_S = 10.0
-"""Tape is given back only when it was heard so long ago: a device that stalls, or drifts unseen for
-a day, still finds it."""
+"""Tape is kept for this long after it was heard, for a device that stalls or drifts unseen for a
+day."""
 
 
 class Tape:
-    """One endless tape. Until start() it only takes audio."""
+    """One endless tape. Before `start` it only takes audio."""
 
     def __init__(self, frame_rate_hz: int, lead_s: float) -> None:
         self.underruns = 0
@@ -71,15 +68,20 @@ class Tape:
         self._stretched_frames = 0
 
     @property
+    def is_started(self) -> bool:
+        """Whether the device plays."""
+        return self._started_s is not None
+
+    @property
     def may_start(self) -> bool:
-        """Is there enough on the tape for the device's first mouthful?"""
-        return self.written_frames >= self._lead_frames
+        """Whether the device is to be started: it is not yet, and a lead of audio is there."""
+        return not self.is_started and self.written_frames >= self._lead_frames
 
     def start(self, now: float) -> int:
-        """The device begins now, at the frame that is returned.
+        """Start the device now; returns the frame at which it begins: 0 the first time.
 
-        That is 0 the first time. Further starts are for further pieces of tape, each of which
-        the device begins to play while it still plays the one before.
+        Later starts are for further pieces of tape, which the device begins to play while it still
+        plays the one before.
         """
         if self._started_s is None:
             self._started_s = now
@@ -87,9 +89,9 @@ class Tape:
         return self.heard_frames(now)
 
     def restart(self, now: float) -> int:
-        """Another device, or the same one anew, begins now, at the frame that is returned.
+        """Start another device, or the same one again; returns the frame at which it begins.
 
-        The timeline goes on; what was seen of how the device drifts is of no use any more.
+        The timeline continues; the drift seen so far is forgotten.
         """
         heard_frames = self.heard_frames(now)
         self._started_s = now - heard_frames / self._rate_hz
@@ -98,27 +100,26 @@ class Tape:
         return self.start(now)
 
     def heard_frames(self, now: float) -> int:
-        """The frame that is heard now; 0 before the start."""
+        """Frame that is heard now; 0 before the start."""
         if self._started_s is None:
             return 0
         elapsed_frames = (now - self._started_s) * self._rate_hz
         return max(0, round(elapsed_frames + self._drift.frames))
 
     def fixed_frames(self, now: float) -> int:
-        """Everything before this frame is read, or may be at any moment."""
+        """End of the frames that have been read, or may be at any moment."""
         return self.heard_frames(now) + round((READ_AHEAD_S + CHANGE_WITHIN_S) * self._rate_hz)
 
     def heard_at(self, frame: int) -> float:
-        """When everything before `frame` has been heard. Only after the start."""
+        """Time at which everything before `frame` has been heard. Only after the start."""
         assert self._started_s is not None, "nothing is heard before the start"
         return self._started_s + (frame - self._drift.frames) / self._rate_hz
 
     def place(self, frames: int, now: float, read_frames: int | None = None) -> int:
-        """Put the next audio on the tape. Returns the frame at which it begins.
+        """Place the next audio; returns the frame at which it begins.
 
-        That is where the last one ended, too late or not, unless nothing has been in time for so
-        long that this will not change: then it is soon. `read_frames`: what the device has taken,
-        if that is known.
+        That is the end of the last one, too late or not; after `LATE_FOR_S` of being late it is as
+        soon as possible instead. `read_frames`: what the device has taken; None: by the clock.
         """
         if self._started_s is not None:
             if read_frames is None:
@@ -136,7 +137,7 @@ class Tape:
         return begin
 
     def resync(self, now: float) -> None:
-        """What is placed next belongs to no timeline: let it be heard soon, as after the start."""
+        """Begin a new timeline: let what is placed next be heard soon, as after the start."""
         self._late_since_s = None
         if self._started_s is not None:
             soon = self.heard_frames(now) + self._lead_frames
@@ -145,32 +146,32 @@ class Tape:
                 self._stretched_frames = round(self._drift.frames)
 
     def disposable_frames(self, now: float) -> int:
-        """Tape before this frame is not needed any more."""
+        """End of the frames that are not needed any more."""
         kept_frames = round(KEPT_BEHIND_S * self._rate_hz)
         return max(0, self.heard_frames(now) - kept_frames)
 
     def observe(self, read_frames: int, now: float) -> None:
-        """It was seen that the device has read everything before `read_frames`.
+        """Note that the device has read everything before `read_frames`.
 
-        To be called often: only a change tells something, that the device has passed the last
-        `read_frames` since the last call.
+        To be called often: only a change tells something, namely that the device has passed the
+        last `read_frames` since the last call.
         """
         if self._started_s is not None:
             clock_frames = (now - self._started_s) * self._rate_hz
             self._drift.observe(read_frames, now, clock_frames)
 
     def observe_heard(self, frame: int, at: float) -> None:
-        """The device has said that `frame` is heard at `at`."""
+        """Note that the device says that `frame` is heard at the time `at`."""
         if self._started_s is not None:
             self._drift.add(frame - (at - self._started_s) * self._rate_hz, at)
 
     @property
     def device_stood_still(self) -> bool:
-        """Whether the device plays what should have been heard long ago: it must be restarted."""
+        """Whether the device has stood still, and must be restarted."""
         return self._drift.stood_still
 
     def stretch_frames(self) -> int:
-        """By how many frames (-1, 0, 1) the next audio should be made longer. It is taken to be."""
+        """Frames (-1, 0, 1) by which to make the next audio longer; counted as done."""
         missing = self._drift.frames - self._stretched_frames
         if abs(missing) <= DRIFT_TOLERATED_S * self._rate_hz:
             return 0
@@ -180,7 +181,7 @@ class Tape:
 
 
 class _Drift:
-    """How far the device has drifted from the clock, from what was seen of it."""
+    """How far the device has drifted from the clock, by what was seen of it."""
 
     def __init__(self, frame_rate_hz: int) -> None:
         self.frames = 0.0
@@ -194,17 +195,17 @@ class _Drift:
         self._mean_frames = 0.0
 
     def settle(self, until_s: float) -> None:
-        """What is seen before `until_s` tells nothing."""
+        """Ignore what is seen before `until_s`."""
         self._settled_s = until_s
 
     def observe(self, read_frames: int, now: float, clock_frames: float) -> None:
-        """`read_frames` were seen to be read when the clock had counted `clock_frames`."""
+        """Note `read_frames` seen at `now`, when the clock had counted `clock_frames`."""
         passed_frame, before_s = self._last_frame, self._last_s
         changed = read_frames != passed_frame
         self._last_frame, self._last_s = read_frames, now
         if not changed or before_s < self._settled_s or now - before_s > LONGEST_LOOK_S:
             return
-        # The last frame was passed some time between the two looks: halfway, on the average.
+        # The device passed that frame between the two looks: halfway, on average.
         ahead_frames = passed_frame - clock_frames + (now - before_s) / 2 * self._rate_hz
         if self._count and self._mean_frames - ahead_frames > STOOD_STILL_S * self._rate_hz:
             self.stood_still = True
@@ -212,7 +213,7 @@ class _Drift:
             self.add(ahead_frames, before_s)
 
     def add(self, ahead_frames: float, at: float) -> None:
-        """The device was seen to be so far ahead of the clock, beside a constant, at `at`."""
+        """Note that at `at` the device was this far ahead of the clock, plus a constant."""
         if at < self._settled_s:
             return
         self._count += 1

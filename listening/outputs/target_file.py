@@ -1,6 +1,6 @@
-"""The file that an output writes: checked early, made late, and every failure a plain line.
+"""The file that an output writes: checked early, created late, every failure one plain line.
 
-It is unbuffered: what was written is seen by others at once, and survives the program.
+It is unbuffered: other programs see what was written at once, and it survives a crash.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from listening.outputs import OutputError
 
 
 class TargetFile:
-    """Raises OutputError at once when the path cannot be written; changes nothing until open()."""
+    """A file to be created by `open`. Raises OutputError when `path` cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,7 +21,7 @@ class TargetFile:
         self.check()
 
     def check(self) -> None:
-        """Raises OutputError when open() is sure to fail. Makes and changes nothing."""
+        """Raise OutputError when `open` is sure to fail. Nothing is created or changed."""
         folder = self.path.parent
         if self.path.is_dir():
             raise OutputError(f"cannot write {self.path}: it is a folder; name a file in it")
@@ -33,14 +33,14 @@ class TargetFile:
             raise OutputError(f"cannot write {self.path}: permission denied; choose another place")
 
     def open(self) -> None:
-        """Make the file, or empty the one that is there."""
+        """Create the file, or empty an existing one; raises OutputError."""
         try:
             self._file = FileIO(self.path, "wb")
         except OSError as error:
             raise self._error(error) from error
 
     def write(self, data: bytes) -> None:
-        """Write all of `data` at the end."""
+        """Append all of `data`; raises OutputError."""
         assert self._file is not None, "open() comes first"
         rest = memoryview(data)
         try:
@@ -50,7 +50,7 @@ class TargetFile:
             raise self._error(error) from error
 
     def rewrite_start(self, data: bytes) -> None:
-        """Write `data` over the first bytes, and go on at the end."""
+        """Overwrite the first bytes with `data`, then return to the end; raises OutputError."""
         if self._file is None:
             return
         try:
@@ -61,12 +61,12 @@ class TargetFile:
             raise self._error(error) from error
 
     def close(self) -> None:
-        """Close the file, if it is open."""
+        """Close the file if it is open; raises OutputError."""
         file, self._file = self._file, None
         if file is not None:
             try:
                 file.close()
-            except OSError as error:  # a network file system may say only now what went wrong
+            except OSError as error:  # a network file system may report a failed write only now
                 raise self._error(error) from error
 
     def _error(self, error: OSError) -> OutputError:

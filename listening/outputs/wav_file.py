@@ -1,10 +1,10 @@
-"""A WAV file. In goes PCM, out comes a file that is whole after every flush().
+"""A WAV file that is valid after every flush(): PCM in, file out.
 
-So it can be played while it grows, and when the program has died. (The format: Multimedia
-Programming Interface and Data Specifications 1.0, IBM and Microsoft 1991, chapter 3.)
+It can be played while it grows, and after the program has died. The format is that of Multimedia
+Programming Interface and Data Specifications 1.0 (IBM and Microsoft 1991), chapter 3.
 
-The header is packed here, and not by the module `wave`, because a Wave_write whose disk is full
-cannot be let go without a second complaint from its finalizer.
+The header is packed here, not by the module `wave`: a Wave_write whose disk is full raises a second
+time in its finalizer.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listening.outputs import OutputError
+from listening.outputs import Output, OutputError
 from listening.outputs.target_file import TargetFile
-from listening.pcm import SAMPLE_BYTES, PcmFormat
+from listening.sound.pcm import SAMPLE_BYTES, PcmFormat
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
 
 HEADER = struct.Struct("<4sL4s4sLHHLLHH4sL")
 RIFF_SIZE_BEFORE_DATA = HEADER.size - 8
-"""The size in the header counts everything after itself."""
+"""Bytes that the RIFF chunk's size counts before the audio: all that follow the size itself."""
 FORMAT_CHUNK_BYTES = 16
 FORMAT_TAG_PCM = 1
 LARGEST_AUDIO_BYTES = 2**32 - 1 - RIFF_SIZE_BEFORE_DATA
-"""Sizes in the header have 32 bits: 6 h 45 min of 44.1 kHz stereo."""
+"""Sizes in the header have 32 bits, which is 6 h 45 min of 44.1 kHz stereo."""
 
 
 def pack_header(pcm: PcmFormat, audio_bytes: int) -> bytes:
-    """The 44 bytes before `audio_bytes` of PCM."""
+    """The 44-byte header of a file with `audio_bytes` of PCM."""
     return HEADER.pack(
         b"RIFF",
         RIFF_SIZE_BEFORE_DATA + audio_bytes,
@@ -48,17 +48,11 @@ def pack_header(pcm: PcmFormat, audio_bytes: int) -> bytes:
     )
 
 
-class WavFile:
-    """Writes what is heard to `path`."""
+class WavFile(Output):
+    """Writes what is heard to a file. Raises OutputError when `path` cannot be written."""
 
-    takes_frames = False
-    lead_s = 0.0
     waits = True
     any_speed = True
-    underruns = 0
-    trouble = None
-    unheard_s = 0.0
-    changeable_frames = 0
 
     def __init__(self, path: Path, largest_audio_bytes: int = LARGEST_AUDIO_BYTES) -> None:
         self._file = TargetFile(path)
@@ -68,18 +62,18 @@ class WavFile:
         self._header_audio_bytes = 0
 
     def prepare(self) -> None:
-        """Look once more whether the file can be written."""
+        """Check again that the file can be written; raises OutputError."""
         self._file.check()
 
     def open(self, pcm: PcmFormat, duration_s: float | None) -> PcmFormat:
-        """Takes any format."""
+        """Create or empty the file; raises OutputError. Any format is taken."""
         self._pcm = pcm
         self._file.open()
         self._file.write(pack_header(pcm, 0))
         return pcm
 
     def write(self, audio: AudioSegment) -> None:
-        """Append. When the file has all that a WAV file can hold, it is left whole."""
+        """Append; raises OutputError, when the file is full after closing it in a valid state."""
         pcm = bytes(audio.raw_data)
         room_bytes = self._largest_audio_bytes - self._audio_bytes
         fitting_bytes = min(len(pcm), room_bytes - room_bytes % self._pcm.frame_bytes)
@@ -92,29 +86,15 @@ class WavFile:
                 " use --output FILE.mp3 for what is longer"
             )
 
-    def write_frames(self, frames: bytes) -> None:
-        """Never called: takes_frames is False."""
-        raise NotImplementedError
-
-    def take_back(self, most_frames: int) -> int:
-        """Nothing can be changed any more."""
-        return 0
-
-    def resync(self) -> None:
-        """Nothing to do: it follows on what was written before."""
-
     def flush(self) -> None:
-        """Bring the header up to date."""
+        """Bring the header up to date; raises OutputError."""
         if self._header_audio_bytes != self._audio_bytes:
             self._file.rewrite_start(pack_header(self._pcm, self._audio_bytes))
             self._header_audio_bytes = self._audio_bytes
 
     def close(self) -> None:
-        """The file is whole."""
+        """Update the header and close the file; raises OutputError."""
         try:
             self.flush()
         finally:
             self._file.close()
-
-    def cancel(self) -> None:
-        """Nobody waits."""

@@ -1,10 +1,10 @@
-"""The client's side of sealing: what it says is sealed, what it hears is opened, once.
+"""Sealing on the client's side: seal what is sent, open what is received, each message once.
 
-Each session, from its first CONNECT on, has a salt of its own, and what a server says is sealed for
-that salt. So nothing that was said in an earlier session can be said again. What is not sealed is
-refused, whatever it is: a client that has a key cannot be talked into doing without.
+Each session has a salt of its own, from its first CONNECT on, and the control messages of the
+server are sealed for that salt: nothing from an earlier session can be replayed. Unsealed messages
+are refused, so a client with a key cannot be talked into doing without.
 
-Not thread-safe. Nothing is random here: `draw_salt` gives what is.
+Not thread-safe. Random salts come from `draw_salt`.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ from wire.replay_window import ReplayWindow
 from wire.seal import MEDIA_TYPES, Cipher, Key, opened, sealed
 
 MOST_SERVERS = 8
-"""Runs of the server that answer in one session: as a rule one, or two when it is started anew
-meanwhile."""
+"""Runs of the server that may answer in one session: usually one, two when it is restarted."""
 
 
 class _Server(NamedTuple):
-    """A run of the server, proved by its words."""
+    """A run of the server, proved by a message that it sealed."""
 
     cipher: Cipher
     window: ReplayWindow
 
 
 class ClientSeal:
-    """Of one run of the client."""
+    """The seal of one run of the client."""
 
     def __init__(self, key: Key, draw_salt: Callable[[], bytes]) -> None:
-        """`draw_salt` gives `SALT_BYTES` that nobody can guess, others at each call."""
+        """`draw_salt` returns `SALT_BYTES` unpredictable bytes, new ones at each call."""
         self._key = key
         self._draw_salt = draw_salt
         self._media: dict[int, Cipher] = {}
@@ -40,7 +39,7 @@ class ClientSeal:
         self.renew()
 
     def renew(self) -> None:
-        """A session begins: what was said in the last one counts no more, but for its stream."""
+        """Begin a session: nothing from the last one is valid any more, except its stream."""
         self.salt = self._draw_salt()
         self._cipher = self._key.client(self.salt)
         self._servers: dict[bytes, _Server] = {}
@@ -51,7 +50,7 @@ class ClientSeal:
         return sealed(self._cipher, message, self.salt).ljust(size_bytes, b"\0")
 
     def unpack(self, datagram: bytes) -> Message:
-        """The message that the server sealed; raises MessageError, SealError, ReplayError."""
+        """The opened message of the server; raises MessageError, SealError or ReplayError."""
         came = Message.unpack(datagram)
         if not came.type & SEALED:
             raise SealError("not sealed", came)

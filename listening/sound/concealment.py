@@ -1,17 +1,16 @@
 """Sound on both sides of a hole -> what may have been in it.
 
-Waveform substitution, as in ITU-T G.711 Appendix I, for music and from both sides. The sound
-beside the hole is compared with all that is near (normalised cross-correlation); from the place
-that is most alike it is continued, again and again, as an echo that dies away. So it goes on from
-what came before the hole, and, the same with time reversed, back from what comes after it. In a
-short hole the two are cross-faded, and of what is further away than `ECHO_S` nothing is known:
-there is silence. Every seam is a cross-fade, so nothing clicks.
+Waveform substitution as in ITU-T G.711 Appendix I, for music and from both sides. The sound beside
+the hole is compared with all that is near (normalised cross-correlation) and repeated from the most
+similar place on, as an echo that dies away: forwards from what comes before the hole, and,
+time-reversed, backwards from what comes after it. In a short hole the two are cross-faded; further
+than `ECHO_S` from both there is silence. Every seam is a cross-fade, so nothing clicks.
 
-The cost is bounded, and only a hole has it: for each side a search through `NEAR_S` of sound, a
-million multiplications in C at 48 kHz, and two passes over `ECHO_S` of it. Together that was
-measured as 8 ms at 44.1 kHz in stereo, and a hole lasts 22 ms at the least (decoder.py).
+Only a hole has a cost, and it is bounded: for each side a search through `NEAR_S` of sound (a
+million multiplications in C at 48 kHz) and two passes over `ECHO_S` of it. Both sides together were
+measured as 8 ms for 44.1 kHz stereo; a hole lasts at least 22 ms (decoder.py).
 
-Pure computation on signed 16-bit PCM. Nothing here is called where nothing is missing.
+Pure computation on signed 16-bit PCM.
 """
 
 from __future__ import annotations
@@ -19,32 +18,32 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from listening.pcm import SAMPLE_BYTES, PcmFormat
+from listening.sound.pcm import SAMPLE_BYTES, PcmFormat
 
 FADE_S = 0.005
-"""Long enough not to click, short beside the shortest frame (24 ms at 48 kHz)."""
+"""Length of a cross-fade: long enough not to click, short beside a frame (24 ms at 48 kHz)."""
 
 TEMPLATE_S = 0.010
-"""So much sound beside the hole is compared."""
+"""Length of the sound beside the hole that is looked for."""
 
 NEAR_S = 0.060
-"""With so much, itself included."""
+"""Length of the sound in which it is looked for, itself included."""
 
 LEAST_S = TEMPLATE_S + 2 * FADE_S
-"""With less there is nothing to compare: it only fades."""
+"""Shortest sound that is compared with itself; anything shorter only fades."""
 
 ECHO_S = 0.100
-"""So long an echo takes to die away. What is lost most often, one datagram of 128 kbit/s, is a hole
-of 102 ms or a little more."""
+"""Time in which an echo dies away. The most frequent loss is one datagram, which at 128 kbit/s is a
+hole of 102 ms or a little more."""
 
 
 def bridge(before: bytes, samples: int, after: bytes, pcm: PcmFormat) -> tuple[bytes, int, bytes]:
-    """What stands for the end of `before`, for `samples` that are missing, and for `after`'s start.
+    """Fill the hole of `samples` between `before` and `after`: PCM, samples of silence, PCM.
 
-    Of `before` and `after` that is `FADE_S`, or all if they are shorter: they may be empty. The
-    middle part is so many samples of silence.
+    The first part replaces the last `FADE_S` of `before`, the last part the first `FADE_S` of
+    `after`; all of it where that is shorter. Both may be empty.
     """
-    lasts = min(samples, round(ECHO_S * pcm.frame_rate_hz))
+    lasts = min(samples, pcm.frames(ECHO_S))
     out = _echo(before, lasts, pcm)
     into = _reversed(_echo(_reversed(after), lasts, pcm))
     both = max(0, 2 * lasts - samples) * pcm.frame_bytes
@@ -53,15 +52,15 @@ def bridge(before: bytes, samples: int, after: bytes, pcm: PcmFormat) -> tuple[b
 
 
 def _echo(past: bytes, samples: int, pcm: PcmFormat) -> bytes:
-    """The last `FADE_S` of `past`, and `samples` that go on from there and die away."""
+    """The last `FADE_S` of `past`, and `samples` of echo that continue it and die away."""
     width = pcm.frame_bytes
-    fade = round(FADE_S * pcm.frame_rate_hz)
+    fade = pcm.frames(FADE_S)
     seam = past[-fade * width :]
-    if samples == 0 or len(past) < round(LEAST_S * pcm.frame_rate_hz) * width:
+    if samples == 0 or len(past) < pcm.frames(LEAST_S) * width:
         return _scaled(seam, _ramp(len(seam) // width)[::-1], pcm) + bytes(samples * width)
-    near = past[-round(NEAR_S * pcm.frame_rate_hz) * width :]
-    lag, sign = _likeness(_mono(near, pcm), round(TEMPLATE_S * pcm.frame_rate_hz), fade)
-    # What followed on the place that is most alike, and its end as it leads there again.
+    near = past[-pcm.frames(NEAR_S) * width :]
+    lag, sign = _most_similar(_mono(near, pcm), pcm.frames(TEMPLATE_S), fade)
+    # Cross-fade to what followed on the most similar place; the end of each period leads there.
     turned = _times(near, sign)
     rising = _ramp(fade)
     end = _sum(
@@ -75,10 +74,10 @@ def _echo(past: bytes, samples: int, pcm: PcmFormat) -> bytes:
     return end + _scaled(repeated, _ramp(samples)[::-1], pcm)
 
 
-def _likeness(mono: bytes, template: int, least: int) -> tuple[int, int]:
-    """How many samples before its end, `least` or more, `mono` is most like its end.
+def _most_similar(mono: bytes, template: int, least: int) -> tuple[int, int]:
+    """Lag in samples, at least `least`, at which `mono` is most similar to its end, and a sign.
 
-    And the sign: -1 where it is most alike turned over, else 1.
+    The sign is -1 where it is most similar inverted, else 1.
     """
     import audioop
 
@@ -99,7 +98,7 @@ def _mono(data: bytes, pcm: PcmFormat) -> bytes:
 
 
 def _reversed(data: bytes) -> bytes:
-    """The last sample first, and the right channel for the left."""
+    """`data` backwards, with the channels exchanged."""
     import audioop
 
     return audioop.reverse(data, SAMPLE_BYTES)
@@ -112,19 +111,19 @@ def _times(data: bytes, factor: int) -> bytes:
 
 
 def _sum(one: bytes, other: bytes) -> bytes:
-    """Two pieces of one length at once; what is too loud is clipped."""
+    """The sum of two pieces of one length, clipped."""
     import audioop
 
     return audioop.add(one, other, SAMPLE_BYTES)
 
 
 def _ramp(samples: int) -> list[float]:
-    """Gains that rise over `samples`; 0 and 1 would be the samples before and after."""
+    """Rising gains for `samples`, between the 0 before them and the 1 after them."""
     return [step / (samples + 1) for step in range(1, samples + 1)]
 
 
 def _scaled(data: bytes, gains: Sequence[float], pcm: PcmFormat) -> bytes:
-    """`data` with one of `gains` for each sample of every channel."""
+    """`data` with one of `gains`, at most 1, for each frame."""
     values = array("h", data)
     for index, value in enumerate(values):
         values[index] = round(value * gains[index // pcm.channels])

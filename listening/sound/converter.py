@@ -1,4 +1,4 @@
-"""PCM of any format -> PCM of one format, without a seam between one piece and the next.
+"""PCM of any format -> PCM of one format, without seams between the pieces.
 
 One thread may use a Converter at a time.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from listening.pcm import PcmFormat
-from listening.splicer import audio_segment
+from listening.sound.pcm import PcmFormat, audio_segment
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -20,11 +19,11 @@ _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 class Converter:
-    """Turns AudioSegments into such of `frame_rate_hz` and `channels` (1 or 2).
+    """Converts AudioSegments to `frame_rate_hz` and `channels` (1 or 2).
 
-    What has that format already passes unchanged. A change of rate keeps the time: after all
-    input of one rate the number of samples is the nearest to its duration, counted from the
-    start, so that rounding never adds up.
+    Audio of that format passes unchanged. A change of rate keeps the time: at the end of all input
+    of one rate the number of samples is the nearest to its duration, counted from the start, so
+    that rounding never adds up.
     """
 
     def __init__(self, frame_rate_hz: int, channels: int) -> None:
@@ -35,7 +34,7 @@ class Converter:
         self._out_samples = 0
 
     def convert(self, audio: AudioSegment) -> list[AudioSegment]:
-        """As much of what came so far as is ready: a resampler looks a little ahead."""
+        """Convert `audio`, as far as it is ready: the resampler looks a little ahead."""
         ready = []
         if audio.frame_rate != self._input_rate_hz:
             ready = self.flush()
@@ -48,7 +47,7 @@ class Converter:
         return ready + self._counted([audio])
 
     def flush(self) -> list[AudioSegment]:
-        """The rest of what came. What comes next may have any rate."""
+        """Take the rest. The next audio may have any rate."""
         if self._resampler is None:
             return []
         rest = b"".join(self._data(frame) for frame in self._resampler.resample(None))

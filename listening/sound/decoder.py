@@ -1,17 +1,17 @@
 """MP3 frames -> PCM on one timeline, exact to the sample, with every gap as long as it was.
 
 Without a loss the PCM is bit for bit what the file itself decodes to. After a loss the timeline
-goes on: what is missing is concealed (splicer.py), just as long as it was, and so is what arrived
-but cannot be decoded to the file's own samples yet. When it can be is known, not guessed:
+continues: what is missing is concealed for exactly its length (splicer.py), and so is what arrived
+but cannot be decoded to the file's own samples yet. When it can be follows from the standard:
 
-1. A frame's main data may begin in the frames before it (the bit reservoir, ISO/IEC 11172-3,
-   2.4.2.7). Until `main_data_begin` reaches back no further than what came since the gap, it
-   cannot be decoded.
-2. The first granule that is decoded overlaps with one that was not (2.4.3.4.10.3): 576 samples.
+1. A frame's main data may begin in earlier frames (the bit reservoir, ISO/IEC 11172-3, 2.4.2.7).
+   While `main_data_begin` reaches back further than what came since the gap, the frame cannot be
+   decoded.
+2. The first decoded granule overlaps with one that was not decoded (2.4.3.4.10.3): 576 samples.
 3. The synthesis filterbank (2.4.3.2.2) remembers 15 further rows of 32 subband samples.
 
-So `SETTLING_SAMPLES` after the start of the first frame that can be decoded, every sample is
-the file's own again, but for a fade at the edge of what was concealed.
+So `SETTLING_SAMPLES` after the start of the first frame that can be decoded, every sample is the
+file's own again, but for a fade at the edge of what was concealed.
 
 Pure computation: no I/O, no clock. One thread may use a Decoder at a time.
 """
@@ -20,80 +20,99 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from listening.pcm import PcmFormat
-from listening.splicer import RING_S, Splicer
-from wire.mpeg_audio import TICKS_PER_S, Frame, MpegAudioError, split_frames
+from audio.mpeg_audio import TICKS_PER_S, Frame
+from listening.sound.pcm import PcmFormat
+from listening.sound.splicer import RING_S, Splicer
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
     from pydub import AudioSegment
 
 SETTLING_SAMPLES = 576 + 15 * 32
-"""From the start of the first frame that can be decoded to the first sample that is exact."""
+"""Samples from the start of the first frame that can be decoded to the first exact sample."""
 
 MAX_GAP_S = 24 * 3600
-"""A media time further ahead is taken for a new beginning, not for a gap."""
+"""Longest gap. A media time further ahead begins a new timeline instead."""
 
 _TICKS_PER_MS = TICKS_PER_S // 1000
 
 
 def prepare() -> None:
-    """Import what decoding needs. Takes about 0.2 s, once; any thread may call it."""
+    """Import what decoding needs: about 0.2 s, once. Any thread may call it."""
     if {"av", "pydub"} <= sys.modules.keys():
         return
     with warnings.catch_warnings():
-        # pydub warns that there is no ffmpeg, which is never called, and its source is older
-        # than the Python that compiles it.
+        # pydub warns that ffmpeg is missing, which is never called, and Python's compiler warns of
+        # escapes in pydub's source.
         warnings.simplefilter("ignore")
         import av  # noqa: F401  (for its effect)
         import pydub  # noqa: F401
 
 
+@dataclass(slots=True)
+class AudioTime:
+    """Time of the audio that was given out or is held back, by its origin.
+
+    Sound that fades at an edge counts as sound.
+    """
+
+    intact_ticks: int = 0
+    repaired_ticks: int = 0
+    concealed_ticks: int = 0
+
+    @property
+    def intact_s(self) -> float:
+        """Seconds of sound from messages that came as first sent."""
+        return self.intact_ticks / TICKS_PER_S
+
+    @property
+    def repaired_s(self) -> float:
+        """Seconds of sound from messages that came after a repair."""
+        return self.repaired_ticks / TICKS_PER_S
+
+    @property
+    def concealed_s(self) -> float:
+        """Seconds of echo and silence in place of sound."""
+        return self.concealed_ticks / TICKS_PER_S
+
+    def add_sound(self, ticks: int, *, repaired: bool) -> None:
+        """Count sound, in 1 / `TICKS_PER_S` s."""
+        if repaired:
+            self.repaired_ticks += ticks
+        else:
+            self.intact_ticks += ticks
+
+
 class Decoder:
     """The frames of one stream in order of sequence -> PCM.
 
-    The timeline begins at `start_time_us` of media time, or with the first message if that is
-    None. The counters `intact_s`, `repaired_s` and `concealed_s` add up to what was given out
-    and is held back. Sound that fades at an edge counts as sound.
+    The timeline begins at `start_time_us` of media time, or with the first message if that is None.
+    What is given out is counted in `audio_time`, which may be that of an earlier stream.
     """
 
-    def __init__(self, start_time_us: int | None = None) -> None:
+    def __init__(
+        self, start_time_us: int | None = None, audio_time: AudioTime | None = None
+    ) -> None:
         prepare()
+        self.audio_time = audio_time or AudioTime()
         self._mp3 = _Mp3()
         self._splicer = Splicer()
         self._pcm: PcmFormat | None = None
         self._track: int | None = None
         self._started = start_time_us is not None
-        self._position_ticks = _ticks(start_time_us or 0)
-        """Media time of what follows all that was given out and is held back."""
+        self._position_ticks = media_ticks(start_time_us or 0)
+        """Media time at the end of all that was given out or is held back."""
         self._gap = False
-        self._foretold_samples = 0
-        """Samples that come next, and in whose place something was given out already."""
-        self._sound_ticks = {False: 0, True: 0}
-        self._concealed_ticks = 0
-        self.malformed = 0
-        """Messages that were not whole frames; they count as missing."""
-
-    @property
-    def intact_s(self) -> float:
-        """Seconds of sound from messages that came as first sent."""
-        return self._sound_ticks[False] / TICKS_PER_S
-
-    @property
-    def repaired_s(self) -> float:
-        """Seconds of sound from messages that came after a repair."""
-        return self._sound_ticks[True] / TICKS_PER_S
-
-    @property
-    def concealed_s(self) -> float:
-        """Seconds of echo and silence in the place of sound."""
-        return self._concealed_ticks / TICKS_PER_S
+        self._already_concealed = 0
+        """Samples to come next in whose place something was given out already."""
 
     def decode(
         self,
-        data: bytes,
+        frames: Sequence[Frame],
         media_time_us: int,
         track: int,
         skip_samples: int,
@@ -102,26 +121,22 @@ class Decoder:
         contiguous: bool,
         repaired: bool = False,
     ) -> list[AudioSegment]:
-        """The PCM of one message, at the end of which 5 ms are held back.
+        """PCM of one message's `frames`, at least one; the last 5 ms are held back.
 
         After a loss all is held back until 20 ms can be decoded to the file's own samples.
         `contiguous`: the message before this one was the last that was decoded, or this is the
-        first of the stream. Whatever is in `data`, nothing is raised.
+        first of the stream. Raises nothing, whatever the frames hold.
         """
-        try:
-            frames = split_frames(data)
-        except MpegAudioError:
-            self.malformed += 1
-            return self.gap()
+        pcm = _pcm(frames[0])
         if not self._started:
-            self._started, self._position_ticks = True, _ticks(media_time_us)
+            self._started, self._position_ticks = True, media_ticks(media_time_us)
         if self._gap or not contiguous:
             self._mp3.interrupt()
             self._splicer.interrupt()
-            self._go_on_at(media_time_us, _pcm(frames[0]))
+            self._continue_at(media_time_us, pcm)
         elif track != self._track:
             self._mp3.start()
-            self._go_to(media_time_us, _pcm(frames[0]))
+            self._go_to(media_time_us, pcm)
             self._splicer.join()
         self._gap = False
         self._track = track
@@ -134,10 +149,10 @@ class Decoder:
         return self._splicer.take()
 
     def gap(self) -> list[AudioSegment]:
-        """Nobody knows when what should follow comes: the sound so far dies away.
+        """PCM of a gap of unknown length: the sound so far dies away. Nothing is held back.
 
-        Nothing is held back. What is given out beyond the sound so far, 50 ms at most, is counted
-        as concealed; if it turns out that less was missing, so much of what follows is not heard.
+        What is given out beyond the sound so far, 50 ms at most, counts as concealed. If less was
+        missing, the start of what follows is left out instead.
         """
         self._gap = True
         beyond = self._splicer.ring_out()
@@ -146,9 +161,9 @@ class Decoder:
         return self._splicer.take()
 
     def finish(self, end_time_us: int | None) -> list[AudioSegment]:
-        """The stream ends: what is held back, and up to `end_time_us` what is missing.
+        """PCM of the end: what is held back, and what is missing up to `end_time_us`.
 
-        None: the end is here.
+        None: the stream ends where the sound does.
         """
         if end_time_us is not None and self._pcm is not None:
             self._go_to(end_time_us, self._pcm)
@@ -156,14 +171,13 @@ class Decoder:
         return self._splicer.take()
 
     def _decode_frame(self, frame: Frame, start: int, end: int, repaired: bool) -> None:
-        """Samples `start` to `end` of `frame`, as far as it has them."""
+        """Decode samples `start` to `end` of `frame`, as far as it has them."""
         data, inexact_samples = self._mp3.decode(frame)
         pcm = self._pcm = _pcm(frame)
         start, end = max(start, 0), min(end, frame.header.samples)
-        if self._foretold_samples and start < end:
-            foretold = min(self._foretold_samples, end - start)
-            self._foretold_samples -= foretold
-            start += foretold
+        already = min(self._already_concealed, max(0, end - start))
+        self._already_concealed -= already
+        start += already
         if start >= end:
             return
         exact = min(max(start, inexact_samples), end)
@@ -171,28 +185,28 @@ class Decoder:
         if exact < end:
             self._splicer.sound(data[exact * pcm.frame_bytes : end * pcm.frame_bytes], pcm)
             ticks = (end - exact) * _ticks_per_sample(pcm)
-            self._sound_ticks[repaired] += ticks
+            self.audio_time.add_sound(ticks, repaired=repaired)
             self._position_ticks += ticks
 
-    def _go_on_at(self, media_time_us: int, pcm: PcmFormat) -> None:
-        """After a gap: the same as `_go_to`, but that a gap may have been given out too long."""
-        early_ticks = self._position_ticks - _ticks(media_time_us)
+    def _continue_at(self, media_time_us: int, pcm: PcmFormat) -> None:
+        """Like `_go_to`, after a gap for which too much may have been given out."""
+        early_ticks = self._position_ticks - media_ticks(media_time_us)
         early_samples = round(early_ticks / _ticks_per_sample(pcm))
-        # One sample more: times are rounded.
-        if 0 < early_samples <= round(RING_S * pcm.frame_rate_hz) + 1:
-            self._foretold_samples = early_samples
+        # Media times are rounded, so it may be one sample more.
+        if 0 < early_samples <= pcm.frames(RING_S) + 1:
+            self._already_concealed = early_samples
         else:
-            self._foretold_samples = 0
+            self._already_concealed = 0
             self._go_to(media_time_us, pcm)
 
     def _go_to(self, media_time_us: int, pcm: PcmFormat) -> None:
-        """The timeline goes on at `media_time_us`; what is before that is missing."""
-        missing_ticks = _ticks(media_time_us) - self._position_ticks
+        """Continue the timeline at `media_time_us`; what lies before it is missing."""
+        missing_ticks = media_ticks(media_time_us) - self._position_ticks
         missing_samples = round(missing_ticks / _ticks_per_sample(pcm))
         if 0 <= missing_samples <= MAX_GAP_S * pcm.frame_rate_hz:
             self._conceal(missing_samples, pcm)
         else:
-            self._position_ticks = _ticks(media_time_us)
+            self._position_ticks = media_ticks(media_time_us)
 
     def _conceal(self, samples: int, pcm: PcmFormat) -> None:
         if not samples:
@@ -202,12 +216,12 @@ class Decoder:
 
     def _count_concealed(self, samples: int, pcm: PcmFormat) -> None:
         ticks = samples * _ticks_per_sample(pcm)
-        self._concealed_ticks += ticks
+        self.audio_time.concealed_ticks += ticks
         self._position_ticks += ticks
 
 
 class _Mp3:
-    """FFmpeg's decoder, and how much of what it gives is exact."""
+    """FFmpeg's decoder, and the number of its samples that are exact."""
 
     def __init__(self) -> None:
         import av
@@ -217,23 +231,27 @@ class _Mp3:
         self._format: PcmFormat | None = None
         self._settling_samples = 0
         self._reservoir_bytes: int | None = None
-        """Main data since the interruption; None once a frame could be decoded."""
+        """Bytes of main data since the interruption; None once a frame could be decoded."""
 
     def start(self) -> None:
-        """The next frame is the first of a file."""
+        """Begin a file with the next frame."""
         self._codec = None
         self._settling_samples = 0
         self._reservoir_bytes = None
 
     def interrupt(self) -> None:
-        """Frames are missing before the next one."""
+        """Note that frames are missing before the next one."""
         if self._codec is not None:
             self._codec.flush_buffers()
         self._settling_samples = SETTLING_SAMPLES
         self._reservoir_bytes = 0
 
     def decode(self, frame: Frame) -> tuple[bytes, int]:
-        """The samples of `frame`, and how many at its start are not the file's own."""
+        """PCM of `frame`, and the number of samples at its start that are not the file's own."""
+        if self._format is not None and self._format.frame_rate_hz != frame.header.sample_rate_hz:
+            # Another stream: nothing in its reservoir comes from this one.
+            self._codec = None
+            self._reservoir_bytes = 0
         data = self._decoded(frame)
         if data is None:
             self._codec = None
@@ -249,12 +267,14 @@ class _Mp3:
         return data, inexact
 
     def _decoded(self, frame: Frame) -> bytes | None:
-        """The samples of `frame` as FFmpeg decodes them; None if it refuses."""
+        """PCM of `frame` as FFmpeg decodes it; None if it refuses."""
         pcm = _pcm(frame)
-        if self._codec is None or pcm != self._format:
-            # The floating-point decoder: the fixed-point one dithers, with a state that goes
-            # back to the first frame of the file, so after a gap it is never exact again.
+        if self._codec is None:
+            # The fixed-point decoder dithers, with a state that goes back to the first frame of the
+            # file: after a gap it is never exact again. The floating-point one is.
             self._codec = cast("AudioCodecContext", self._av.CodecContext.create("mp3float", "r"))
+        if pcm != self._format:
+            # It follows a change between mono and stereo, and keeps the reservoir.
             self._resampler = self._av.AudioResampler("s16")
             self._format = pcm
         try:
@@ -272,7 +292,8 @@ def _pcm(frame: Frame) -> PcmFormat:
     return PcmFormat(frame.header.sample_rate_hz, frame.header.channels)
 
 
-def _ticks(media_time_us: int) -> int:
+def media_ticks(media_time_us: int) -> int:
+    """A media time in 1 / `TICKS_PER_S` s."""
     return media_time_us * _TICKS_PER_MS // 1000
 
 

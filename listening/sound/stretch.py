@@ -1,47 +1,47 @@
-"""The same sound, a little longer or shorter."""
+"""Audio made a little longer or shorter, by less than anyone hears."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listening.pcm import SAMPLE_BYTES
+from listening.sound.pcm import SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from pydub import AudioSegment
 
 SMALLEST_STRETCHED_FRAMES = 256
-"""In a piece that is shorter a frame more or less might be heard."""
+"""Shorter pieces are left alone: one frame more or less might be heard in them."""
 
 MOST_STRETCH = 1 / 200
-"""A debt may have added up; it is paid no faster than at so much of the length."""
+"""Largest change of a piece's length, as a share of it: how fast accumulated corrections go."""
 
 
-class Debt:
-    """By how much what follows must still be made longer, or (below 0) shorter."""
+class RateCorrection:
+    """By how much the audio to come must still be made longer, or shorter if below 0."""
 
     def __init__(self) -> None:
-        self._owed_s = 0.0
+        self._due_s = 0.0
 
     def add(self, seconds: float) -> None:
-        """So much more of it."""
-        self._owed_s += seconds
+        """Make what follows longer by this much; shorter if below 0."""
+        self._due_s += seconds
 
-    def pay(self, audio: AudioSegment) -> AudioSegment:
-        """`audio`, longer or shorter by as much of the debt as it can take, in whole frames."""
+    def applied(self, audio: AudioSegment) -> AudioSegment:
+        """`audio`, corrected by as much of what is due as it can take, in whole frames."""
         count = int(audio.frame_count())
         most = int(count * MOST_STRETCH)
-        frames = max(-most, min(most, int(self._owed_s * audio.frame_rate)))
+        frames = max(-most, min(most, int(self._due_s * audio.frame_rate)))
         if not frames or count < SMALLEST_STRETCHED_FRAMES:
             return audio
-        self._owed_s -= frames / audio.frame_rate
+        self._due_s -= frames / audio.frame_rate
         return stretched(audio, frames)
 
 
 def stretched(audio: AudioSegment, frames: int) -> AudioSegment:
-    """The same sound in so many frames more, or (below 0) less, at the same frame rate."""
+    """`audio` resampled to this many more frames, or fewer if below 0."""
     count = int(audio.frame_count())
     wanted = count + frames
-    # One frame more goes in, for the last one that comes out lies after the last one that goes in.
+    # The last frame out lies after the last one in: repeat that one.
     pcm = audio.raw_data + audio.raw_data[-audio.frame_width :]
     one_second = type(audio)(
         data=pcm, sample_width=SAMPLE_BYTES, frame_rate=count, channels=audio.channels

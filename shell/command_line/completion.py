@@ -1,7 +1,7 @@
-"""What bash offers when TAB is pressed, after `. tools/completion.bash`.
+"""Completion in bash, after `. tools/completion.bash`.
 
-That starts the program with `_ARGCOMPLETE` set, and reads what could follow from it. So
-this runs before anything else is done with the command line, and costs nothing otherwise.
+On TAB, bash starts the program with `_ARGCOMPLETE` set and reads what could follow. So this runs
+before anything else is done with the command line, and costs nothing otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import os
 
 FILES = ("FILE", "PATH", "WHERE")
-"""What an option takes, by its name in the help, where a file can be meant."""
+"""Metavars of arguments that can be a file."""
 
 WORDS = {
     "--output": ("speaker", "device:", "null", "-"),
@@ -19,11 +19,11 @@ WORDS = {
     "--simulate": ("loss=10%", "burst=5", "delay=50ms", "jitter=20ms", "reorder=2%"),
     "--interval": ("0.5",),
 }
-"""What can follow an option, beside files: an example where there is no end of them."""
+"""Words offered after an option, beside files; examples where there is no full list."""
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Answer the shell and leave, if it asks."""
+    """Answer the shell and exit, if it asks."""
     if "_ARGCOMPLETE" not in os.environ:
         return
     import argcomplete

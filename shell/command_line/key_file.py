@@ -1,6 +1,6 @@
-"""The key file: 64 hexadecimal digits on a line, for those alone who may listen. I/O.
+"""The key file: 64 hexadecimal digits on one line. I/O.
 
-What is in it is in no message, whatever is wrong with it.
+No error tells what is in it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shell.terminal.printing import print_line
+
 KEY_BYTES = 32
-"""Of ChaCha20-Poly1305 (RFC 8439)."""
+"""Key size of ChaCha20-Poly1305 (RFC 8439)."""
 
 MAX_FILE_BYTES = 200
-"""More than a key and some blank space is something else."""
+"""Room for a key and some blank space; a longer file is no key file."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class KeyFileError(Exception):
+class KeyFileError(ValueError):
     """A key file that cannot be used, or made; the text is one line for the user."""
 
 
@@ -44,7 +47,7 @@ def read_key(path: str) -> tuple[bytes, str | None]:
 def make_key(path: str) -> None:
     """Write a new key to `path`, which must not exist yet; raises KeyFileError."""
     try:
-        # For the owner alone from the first instant, and nobody's file is written over.
+        # Mode 600 from the first instant; O_EXCL: no file is overwritten.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(f"{secrets.token_hex(KEY_BYTES)}\n")
@@ -55,7 +58,7 @@ def make_key(path: str) -> None:
 
 
 class MakeKey(argparse.Action):
-    """An option that makes a key file and leaves, as --version does."""
+    """An option that makes a key file and exits, as --version does."""
 
     def __call__(
         self,
@@ -64,18 +67,18 @@ class MakeKey(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Make it at the path that was typed."""
+        """Make the file `values`, or exit with one line and status 2."""
         path = str(values)
         try:
             make_key(path)
         except KeyFileError as error:
             parser.error(str(error))
-        print(f"{path}: a new key, for --key-file of both programs")
+        print_line(f"{path}: a new key, for --key-file of both programs", sys.stdout)
         parser.exit(0)
 
 
 def _warning(path: str, mode: int) -> str | None:
-    # Windows has no such bits, and a pipe belongs to whoever has it open.
+    # Windows has no such bits, and the mode of a pipe says nothing.
     if os.name == "nt" or not stat.S_ISREG(mode) or not mode & _OTHERS:
         return None
     return f"others than you may use {path}: chmod 600 {path} keeps them out"

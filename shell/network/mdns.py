@@ -1,8 +1,8 @@
-"""Announcing a server on the local network, and finding one: multicast DNS, through zeroconf.
+"""Announcing a server on the local network, and finding one: multicast DNS (RFC 6762, RFC 6763).
 
-RFC 6762, RFC 6763. A server that is bound to one address is announced with that one and on its
-network alone, so that one on the loopback is found on this machine and nowhere else. zeroconf takes
-0.1 s to import: this module is imported where it is not waited for, or by who asked for it.
+A server that is bound to one address is announced with that address, and on its network alone: one
+on the loopback is found on this machine and nowhere else. zeroconf takes 0.1 s to import, so this
+module is imported only where that delays nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple
@@ -25,27 +27,45 @@ from zeroconf import (
 )
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from shell.udp import Bell
+from shell.network.udp import Bell
 from wire.announcement import SERVICE, Announcement
-from wire.log import get_logger
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 CHECK_S = 10.0
-"""How often it is looked whether the title or the addresses of this machine have changed: 0.3 ms of
-work each time."""
+"""Interval of checking the title and the addresses of this machine: 0.3 ms of work each time."""
 
 MOST_FOUND = 100
+"""Answers looked at: what comes from the network has bounds."""
+
 MOST_ADDRESSES = 8
-"""Of one server: others are not tried. What comes from the network has bounds."""
+"""Addresses of one server that are tried."""
+
+MOST_HOST_CHARACTERS = 40
+"""Characters of this machine's name in the record of its addresses: a label has 63 at most."""
+
+LABEL_BYTES = 8
+"""Random bytes in it."""
 
 RESOLVE_MS = 1500
+"""Time-out of resolving one server."""
 
 TO_ALL = DNSQuestionType.QM
-"""How it is asked: for an answer by multicast. One by unicast would reach one program of this
-machine alone, for all of them have the same port: a server here, another listener that looks."""
+"""Ask for answers by multicast. Programs of one machine share the port, and an answer by unicast
+would reach only one of them."""
 
-log = get_logger("server")
+log = logging.getLogger("server")
+
+
+def _as_one_line(record: logging.LogRecord) -> bool:
+    """Keep the warning, drop its traceback: it shows zeroconf's own code."""
+    record.exc_info = None
+    return True
+
+
+# zeroconf warns once of each socket that cannot send, such as IPv6 multicast on a loopback that
+# has no route for it, and goes on with the others.
+logging.getLogger("zeroconf").addFilter(_as_one_line)
 
 
 class Found(NamedTuple):
@@ -53,20 +73,20 @@ class Found(NamedTuple):
 
     announcement: Announcement
     addresses: tuple[str, ...]
-    """As text, at least one."""
+    """At least one, as text."""
     port: int
 
 
 class NoNetwork(Exception):
-    """Nothing can be said or heard; the text says why."""
+    """The local network cannot be used; the text says why."""
 
 
 def announce(
     describe: Callable[[], Announcement], bound: Sequence[str], port: int, stop: Bell
 ) -> None:
-    """Say what `describe` gives, until `stop` rings; then withdraw it.
+    """Announce what `describe` returns until `stop` rings; then withdraw it.
 
-    `bound` are the addresses that the server listens on. What fails is logged, and tried again.
+    `bound`: the addresses that the server listens on. Failures are logged, and tried again.
     """
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(_log_fault)
@@ -74,10 +94,9 @@ def announce(
 
 
 def find(least_s: float, most_s: float) -> list[Found]:
-    """The servers that answer, by name: for `least_s`; for up to `most_s`, if there is none, or one
-    that has given its name and not yet the rest.
+    """The servers that answer within `least_s`, by name. Raises NoNetwork.
 
-    Raises NoNetwork.
+    The search goes on for up to `most_s` while none, or only the name of one, is known.
     """
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(lambda loop, context: None)
@@ -85,9 +104,9 @@ def find(least_s: float, most_s: float) -> list[Found]:
 
 
 def own_addresses(bound: Sequence[str]) -> list[str]:
-    """The addresses at which a server that is bound so can be reached, the most useful first.
+    """The addresses at which a server bound to `bound` can be reached, the most useful first.
 
-    That is on this machine alone only if there is no other.
+    Loopback and link-local addresses are given only if there are no others.
     """
     wildcards = {one.version for one in map(ipaddress.ip_address, bound) if one.is_unspecified}
     found = [ipaddress.ip_address(text) for text in bound]
@@ -101,7 +120,7 @@ def own_addresses(bound: Sequence[str]) -> list[str]:
 
 
 def _adapters() -> list[list[IPAddress]]:
-    """The addresses of each."""
+    """The addresses of each network interface."""
     return [
         [ipaddress.ip_address(one.ip if isinstance(one.ip, str) else one.ip[0]) for one in its.ips]
         for its in ifaddr.get_adapters()
@@ -119,6 +138,10 @@ class _Announcer:
         self._describe = describe
         self._bound = bound
         self._port = port
+        # Machines copied from one card share a host name; one record of addresses for two servers
+        # would send listeners to the wrong one.
+        host = "".join(c if c.isascii() and c.isalnum() else "-" for c in _short_host_name())
+        self._host = f"{host[:MOST_HOST_CHARACTERS]}-{secrets.token_hex(LABEL_BYTES)}.local."
         self._complaint = ""
 
     async def run(self, stop: Bell) -> None:
@@ -155,14 +178,13 @@ class _Announcer:
                     await (await zeroconf.async_update_service(info))
 
     def _info(self, said: Announcement, name: str, addresses: Sequence[str]) -> AsyncServiceInfo:
-        host = "".join(c if c.isascii() and c.isalnum() else "-" for c in _short_host_name())
         return AsyncServiceInfo(
             SERVICE,
             f"{name}.{SERVICE}",
             port=self._port,
             parsed_addresses=list(addresses),
             properties=said.texts(),
-            server=f"{host}-mp3cast-{self._port}.local.",
+            server=self._host,
         )
 
     def _complain(self, error: Exception) -> None:
@@ -215,7 +237,7 @@ async def _find(least_s: float, most_s: float) -> list[Found]:
 
 @contextlib.asynccontextmanager
 async def _opened(interfaces: Any) -> AsyncIterator[AsyncZeroconf]:
-    """Of both families where this machine has both."""
+    """A connection of both IP families where this machine has both."""
     try:
         zeroconf = AsyncZeroconf(interfaces=interfaces, ip_version=IPVersion.All)
     except OSError:
@@ -227,11 +249,11 @@ async def _opened(interfaces: Any) -> AsyncIterator[AsyncZeroconf]:
 
 
 def _interfaces(bound: Sequence[str]) -> Any:
-    """Those that a server which is bound so can be reached through."""
+    """The interfaces through which a server bound to `bound` can be reached."""
     addresses = {ipaddress.ip_address(one) for one in bound}
     if any(one.is_unspecified for one in addresses):
         return InterfaceChoice.All
-    # By either family: it says nothing of that of the address (RFC 6762, section 20).
+    # Over both families: either tells of addresses of both (RFC 6762, section 20).
     return [str(one) for adapter in _adapters() if addresses & {*adapter} for one in adapter]
 
 

@@ -3,36 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import select
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Generic, TextIO, TypeVar
 
-from wire.address import Address
+from wire.address import Address, Local, arriving_at
 
 MAX_DATAGRAM_BYTES = 65_535
 
 SOCKET_BUFFER_BYTES = 4 << 20
-"""Asked for in both directions; the kernel gives what it allows. Room for a second of 30 Mbit/s
-while the process waits for a core."""
+"""Size asked for in both directions; the kernel gives what it allows. Room for a second of
+30 Mbit/s while the process waits for a core."""
 
 FREE_PORT_ATTEMPTS = 20
-"""The system chooses a port that is free for IPv6; somebody else may have it for IPv4."""
+"""Attempts to find a port that is free for IPv6 and for IPv4."""
 
 SOL_UDP, UDP_GRO = 17, 104
-"""linux/udp.h: hand over datagrams of one size that came in a row as one."""
+"""linux/udp.h: receive consecutive datagrams of one size in one call."""
+
+
+_IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
+"""linux/in.h, linux/in6.h: let the kernel tell which of our addresses a datagram was sent to."""
+
+_ANCILLARY_BYTES = 64
+"""Room for the control message that tells it."""
 
 
 class AddressError(Exception):
     """An address or port that cannot be used; the text is one line for the user."""
 
     status = 1
-    """The exit status that fits."""
+    """Exit status of a program that ends because of it."""
+    may_pass = False
+    """Whether it may go better soon, as when the network is there."""
+
+
+class NoRoute(AddressError):
+    """An address that cannot be reached from here now."""
+
+    may_pass = True
 
 
 class UnknownHost(AddressError):
-    """A name that means nothing: what was typed cannot be used."""
+    """A host name that cannot be resolved."""
 
     status = 2
 
@@ -62,7 +79,7 @@ def server_addresses(host: str, port: int) -> list[Address]:
     """The addresses of `host` that can be reached from here, best first; raises AddressError."""
     reachable = routes(host, port)
     if not reachable:
-        raise AddressError(f"no route to {host}: is this machine connected to its network?")
+        raise NoRoute(f"no route to {host}: is this machine connected to its network?")
     return reachable
 
 
@@ -70,8 +87,8 @@ def routes(host: str, port: int) -> list[Address]:
     """The addresses of `host` that can be reached from here, if any; raises UnknownHost."""
     reachable: list[Address] = []
     for family, address in _look_up(host, port, 0):
-        # Connecting sends nothing, but asks the routing table: no route, no candidate. And it
-        # turns the unspecified address into the one that answers will come from.
+        # Connecting sends nothing, but asks the routing table: no route, no candidate. It also
+        # replaces the unspecified address by the one that answers will come from.
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
             peer = probe.getpeername()
@@ -80,42 +97,90 @@ def routes(host: str, port: int) -> list[Address]:
     return reachable
 
 
+def has_network() -> bool:
+    """Whether there is a route to elsewhere. Sends nothing."""
+    return bool(routes("192.0.2.1", 9) or routes("2001:db8::1", 9))
+
+
+def is_refused(address: Address) -> bool:
+    """Whether nothing listens on `address`, a loopback; False for all others, or if unknown."""
+    if not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+        return False
+    try:
+        tables = [Path("/proc/net", name).read_text() for name in ("udp", "udp6")]
+    except OSError:
+        return False
+    # The second column is the local address, in hexadecimal: ADDRESS:PORT.
+    return not any(
+        f":{address[1]:04X} " in row[:46] for table in tables for row in table.split("\n")
+    )
+
+
 def open_client_sockets(addresses: Sequence[Address]) -> list[socket.socket]:
-    """One unbound socket for each family among `addresses`."""
-    sockets = [_prepared(family) for family in sorted(set(map(family_of, addresses)))]
+    """One unbound socket for each family among `addresses`; raises AddressError.
+
+    A family that this machine does not have is left out, if there is another.
+    """
+    sockets: list[socket.socket] = []
+    fault: AddressError | None = None
+    for family in sorted(set(map(family_of, addresses))):
+        try:
+            sockets.append(_prepared(family))
+        except AddressError as error:
+            fault = error
+    if fault is not None and not sockets:
+        raise fault
     if sys.platform == "linux":
         for sock in sockets:
-            # What the server sends together then comes together, where the kernel can: one
-            # wake-up for half a second of `--interval 0.5`.
+            # One wake-up for what the server sends together, such as half a second of
+            # `--interval 0.5`.
             with contextlib.suppress(OSError):
                 sock.setsockopt(SOL_UDP, UDP_GRO, 1)
     return sockets
 
 
 def family_of(address: Address) -> socket.AddressFamily:
-    """IPv6 addresses are tuples of four."""
+    """The address family: IPv6 addresses are tuples of four."""
     return socket.AF_INET6 if len(address) == 4 else socket.AF_INET
 
 
 def receive(sock: socket.socket) -> tuple[bytes, Address] | None:
-    """One datagram that lies ready in `sock`, without waiting.
+    """One datagram that is ready in `sock`; None if there is none. Does not wait.
 
-    Whoever has one waits for the next: to look in vain costs more than to wait where something is.
+    Its address knows which of ours it wrote to (`wire.address.local_of`), where that is told.
+    After one, wait for the next: a call in vain costs more than waiting where something is ready.
     """
     try:
-        return sock.recvfrom(MAX_DATAGRAM_BYTES)
+        if sys.platform != "linux":
+            return sock.recvfrom(MAX_DATAGRAM_BYTES)
+        data, told, _, address = sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
+        return data, (arriving_at(_local(told[0]))(address) if told else address)
     except OSError:
-        # BlockingIOError: its checksum was wrong. Others: an ICMP error of an earlier send
-        # (Windows, BSD); whoever it was, others go on.
+        # BlockingIOError: its checksum was wrong. Others: an ICMP error of an earlier send to
+        # one peer (Windows, BSD), which the others have nothing to do with.
         return None
 
 
+def _local(told: Local) -> Local:
+    """The control message for an answer from the address that `told` is of."""
+    level, kind, info = told
+    if level == socket.IPPROTO_IP:
+        # in_pktinfo: interface, local address, destination. Any interface may lead back.
+        return level, kind, bytes(4) + info[4:8] + bytes(4)
+    # in6_pktinfo: address, interface, which matters to link-local addresses alone.
+    is_link_local = info[0] == 0xFE and info[1] & 0xC0 == 0x80
+    return level, kind, info if is_link_local else info[:16] + bytes(4)
+
+
 def receive_train(sock: socket.socket) -> tuple[Sequence[bytes], Address] | None:
-    """The datagrams that lie ready together in one of `open_client_sockets`, without waiting."""
-    if not hasattr(sock, "recvmsg"):  # Windows
-        came = receive(sock)
-        return None if came is None else ([came[0]], came[1])
+    """The datagrams that are ready together in a socket of `open_client_sockets`, without waiting.
+
+    None if there are none.
+    """
     with contextlib.suppress(OSError):
+        if not hasattr(sock, "recvmsg"):  # Windows
+            data, address = sock.recvfrom(MAX_DATAGRAM_BYTES)
+            return [data], address
         data, ancillary, _, address = sock.recvmsg(MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(4))
         sizes = [
             int.from_bytes(value[:4], sys.byteorder)
@@ -129,7 +194,7 @@ def receive_train(sock: socket.socket) -> tuple[Sequence[bytes], Address] | None
 
 
 class Bell:
-    """Wakes a thread that waits for sockets. Any thread may ring."""
+    """Wakes a thread that waits for sockets. Any thread may call `ring`."""
 
     def __init__(self) -> None:
         self._out, self._in = socket.socketpair()
@@ -138,27 +203,28 @@ class Bell:
 
     @property
     def readable(self) -> socket.socket:
-        """What to wait for beside other sockets."""
+        """The socket to wait for, beside others."""
         return self._in
 
     @property
     def writable(self) -> socket.socket:
-        """What a byte may be written to, for `signal.set_wakeup_fd`."""
+        """The socket to write a byte to, for `signal.set_wakeup_fd`."""
         return self._out
 
-    def ring(self) -> None:
-        """Wake the waiting thread, now or as soon as it waits."""
-        with contextlib.suppress(BlockingIOError):
-            self._out.send(b"\0")
+    def ring(self, byte: int = 0) -> None:
+        """Wake the waiting thread, now or as soon as it waits. `byte` is what it hears."""
+        # Full, or closed before a thread that was left behind.
+        with contextlib.suppress(OSError):
+            self._out.send(bytes((byte,)))
 
     def heard(self) -> bytes:
-        """What was rung with since the last call."""
+        """The bytes rung with since the last call."""
         with contextlib.suppress(BlockingIOError):
             return self._in.recv(4096)
         return b""
 
     def close(self) -> None:
-        """Let go of both ends."""
+        """Close both ends."""
         self._out.close()
         self._in.close()
 
@@ -167,7 +233,7 @@ Source = TypeVar("Source", bound=socket.socket | TextIO)
 
 
 class Waiter(Generic[Source]):
-    """Waits for something to come to any of some sockets (or, but on Windows, other files)."""
+    """Waits until some of several sockets are readable (or, except on Windows, other files)."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources: dict[int, Source] = {}
@@ -176,18 +242,18 @@ class Waiter(Generic[Source]):
             self.add(source)
 
     def add(self, source: Source) -> None:
-        """Wait for this one, too."""
+        """Wait for `source`, too."""
         self._sources[source.fileno()] = source
         if self._poll is not None:
             self._poll.register(source, select.POLLIN)
 
     def remove(self, source: Source) -> None:
-        """Wait for this one no more, if it was among them."""
+        """Wait for `source` no more, if it was waited for."""
         if self._sources.pop(source.fileno(), None) is not None and self._poll is not None:
             self._poll.unregister(source)
 
     def wait(self, timeout_s: float | None) -> list[Source]:
-        """Those that have something, after `timeout_s` (and up to 1 ms more) at the latest."""
+        """The readable ones, as soon as there are any; none after `timeout_s` (and up to 1 ms)."""
         left_s = None if timeout_s is None else max(0.0, timeout_s)
         if self._poll is None:
             return select.select(self._sources.values(), [], [], left_s)[0]
@@ -195,11 +261,28 @@ class Waiter(Generic[Source]):
         return [self._sources[descriptor] for descriptor, _ in ready]
 
 
+class BlockingPoll:
+    """In place of select.poll on Windows, which cannot ask a pipe: reading waits instead."""
+
+    def __init__(self) -> None:
+        self._descriptors: list[int] = []
+
+    def register(self, descriptor: int, events: int) -> None:
+        """Report `descriptor` from now on."""
+        self._descriptors.append(descriptor)
+
+    def poll(self, timeout_ms: float | None) -> list[tuple[int, int]]:
+        """All descriptors, at once, as if they were readable."""
+        return [(descriptor, 1) for descriptor in self._descriptors]
+
+
 def _look_up(host: str, port: int, flags: int) -> list[tuple[socket.AddressFamily, Address]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
-    except (socket.gaierror, UnicodeError):
-        raise UnknownHost(f"unknown host {host!r}: check the name, or give its address") from None
+    except (socket.gaierror, UnicodeError) as error:
+        unknown = UnknownHost(f"unknown host {host!r}: check the name, or give its address")
+        unknown.may_pass = error.args[0] == socket.EAI_AGAIN
+        raise unknown from None
     return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
 
 
@@ -218,6 +301,13 @@ def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
+        if sys.platform == "linux":
+            level, option = (
+                (socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO)
+                if family == socket.AF_INET6
+                else (socket.IPPROTO_IP, _IP_PKTINFO)
+            )
+            sock.setsockopt(level, option, 1)
     except OSError as error:
         sock.close()
         raise AddressError(why_not_bound(address, error)) from None
@@ -237,7 +327,7 @@ def _prepared(family: socket.AddressFamily) -> socket.socket:
 
 
 def why_not_bound(address: Address, error: OSError, option: str = "--host") -> str:
-    """In one line, for the user who gave `address` with `option`."""
+    """The reason in one line, for the user who gave `address` with `option`."""
     host, port = address[0], address[1]
     if isinstance(error, PermissionError):
         return f"port {port} is not allowed here: choose one above 1023"

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, as far as the system tells. I/O; decides nothing."""
+"""Memory that this process may still take, as far as the system tells. I/O; decides nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def free_bytes() -> tuple[int, str] | None:
-    """The least that a limit leaves, and that limit's name; None if nothing is known."""
+    """The smallest limit in bytes, and its name for the user; None if nothing is known."""
     limits = [*_of_the_machine(), *_of_the_group(), *_of_the_process()]
     return min(limits, default=None)
 

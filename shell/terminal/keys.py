@@ -1,4 +1,4 @@
-"""Bytes of a keyboard -> keys. Pure; one object for one keyboard."""
+"""Bytes typed at a terminal -> names of keys. Pure; one `Keyboard` for one terminal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ UP, DOWN, SPACE = "up", "down", "space"
 
 _ARROWS = {b"A": UP, b"B": DOWN}
 
-# CSI with its parameters (ECMA-48, 5.4), SS3 of a keyboard in application mode, or one byte.
+# A CSI sequence (ECMA-48, 5.4), SS3 as sent in application mode, or a single byte.
 _KEY = re.compile(rb"\x1b\[[0-?]*[ -/]*([@-~])|\x1bO(.)|.", re.DOTALL)
 _UNFINISHED = re.compile(rb"\x1b(\[[0-?]{0,16}[ -/]{0,4}|O)?")
 
 
 class Keyboard:
-    """What was typed, as `up`, `down`, `space` and small letters; what is none of these is left."""
+    """Parser of `up`, `down`, `space` and lower-case letters; other keys are dropped."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def keys(self, data: bytes) -> list[str]:
-        """The keys in `data`; the beginning of a sequence waits for its end."""
+        """Keys in `data`; an unfinished sequence is kept until the next call."""
         data, self._rest = self._rest + data, b""
         keys = []
         position = 0

@@ -1,14 +1,15 @@
-"""Words in styles -> lines of a terminal, as wide as it is. Pure.
+"""Styled text -> lines exactly as wide as the terminal. Pure.
 
-Width is counted in cells, for a Japanese letter takes two; rich knows them. A line is built of
-parts, text and style, and is always filled up: so it can be written over another one.
+Width is counted in cells: a Japanese letter takes two. Lines are filled up with blanks, so that
+each can be written over an older one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-from shell.text import clock
+from shell.terminal.text import clock, one_line, track_text
 
 PLAIN = ""
 BOLD, DIM = "\x1b[1m", "\x1b[2m"
@@ -17,13 +18,18 @@ ALARM = "\x1b[1;31m"
 _RESET = "\x1b[0m"
 
 Part = tuple[str, str]
+"""Text and its style."""
+
+_ONE_CELL_EACH = re.compile("[ -~¡-¬®-ʯ–…←-↓─-▟]*")
+"""Latin letters and the signs of our own screens. wcwidth, for all others, takes 40 ms to import:
+that would delay the first sound."""
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def painted(parts: Iterable[Part], columns: int) -> str:
-    """One line of `columns` cells, with an ellipsis if it cannot hold all."""
+    """Line of exactly `columns` cells; an ellipsis ends what does not fit."""
     line, left = [], columns
     for text, style in parts:
         cells = width(text)
@@ -36,31 +42,32 @@ def painted(parts: Iterable[Part], columns: int) -> str:
 
 
 def dyed(text: str, style: str) -> str:
-    """`text` in `style`, and what follows it plain."""
+    """`text` in `style`, followed by a reset."""
     return f"{style}{text}{_RESET}" if style and text else text
 
 
 def width(text: str) -> int:
-    """Cells that `text` takes."""
-    if text.isascii():
+    """Cells that printable `text` takes on a terminal."""
+    if _ONE_CELL_EACH.fullmatch(text):
         return len(text)
-    from rich.cells import cell_len
+    from wcwidth import wcswidth
 
-    return cell_len(text)
+    return max(0, wcswidth(text))  # -1: it holds control characters
 
 
 def cut(text: str, cells: int) -> str:
-    """As much of the beginning of `text`, which has more, as `cells` can show, and an ellipsis."""
-    from rich.cells import set_cell_size
+    """Beginning of `text`, which is too long, and an ellipsis: `cells` cells together."""
+    if cells <= 0:
+        return ""
+    if _ONE_CELL_EACH.fullmatch(text):
+        return text[: cells - 1] + "…"
+    from wcwidth import clip
 
-    return set_cell_size(text, cells - 1) + "…" if cells > 0 else ""
+    return clip(text, 0, cells - 1) + "…"
 
 
 def joined(figures: Sequence[str], columns: int) -> str:
-    """As many of `figures`, from the first on, as `columns` can show whole; the first in any case.
-
-    Half a number would be another number.
-    """
+    """The first figures that fit whole into `columns`, at least one: half a number misleads."""
     text = figures[0]
     for figure in figures[1:]:
         longer = f"{text} · {figure}"
@@ -71,20 +78,20 @@ def joined(figures: Sequence[str], columns: int) -> str:
 
 
 def bar(share: float, cells: int) -> tuple[str, str]:
-    """A line that is full to `share`, in two parts: so much, and the rest."""
+    """Progress bar of `cells` cells: its part up to `share`, and the rest."""
     full = min(cells, max(0, round(share * cells)))
     return "━" * full, "─" * (cells - full)
 
 
 def gauge(share: float, cells: int) -> str:
-    """A block that is full to `share`, to an eighth of a cell."""
+    """Solid bar of `cells` cells, filled up to `share` in steps of an eighth of a cell."""
     eighths = min(8 * cells, max(0, round(8 * share * cells)))
     full, rest = divmod(eighths, 8)
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(cells)
 
 
 def sparkline(values: Sequence[float | None], top: float) -> str:
-    """A cell for each value, the higher the nearer to `top`; what is not known is left free."""
+    """One cell for each value, of a height from 0 to `top`; None is blank."""
     last = len(_LEVELS) - 1
     return "".join(
         " " if value is None else _LEVELS[min(last, max(0, round(value / top * last)))]
@@ -92,11 +99,17 @@ def sparkline(values: Sequence[float | None], top: float) -> str:
     )
 
 
+def heading(state: str, title: str, artist: str | None, *, is_usual: bool) -> list[Part]:
+    """First line of a screen: the state, in yellow if it is unusual, and the track."""
+    name = one_line(track_text(title, artist))
+    return [(state, CYAN if is_usual else YELLOW), ("  ", PLAIN), (name, BOLD)]
+
+
 def progress(position_s: float, duration_s: float | None, columns: int) -> list[Part]:
-    """A bar as wide as there is room, with the time played and left."""
+    """Progress bar `columns` wide with the times played and left, if the duration is known."""
     if duration_s is None:
         return [(f"{clock(position_s)} played", PLAIN)]
-    # Of whole seconds, as they are shown: what is played and left is all there is.
+    # In whole seconds, so that the times shown add up.
     left_s = max(0, int(duration_s) - int(position_s))
     times = f"  {clock(position_s)} of {clock(duration_s)}, {clock(left_s)} left"
     share = position_s / duration_s if duration_s else 1.0

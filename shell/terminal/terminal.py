@@ -1,14 +1,13 @@
-"""The terminal while the program has it: a screen of its own, and every key at once.
+"""Full-screen use of the terminal: drawing lines, and reading each key as it is typed.
 
-It is given back as it was, however the program ends, and for as long as it is stopped (Ctrl-Z) or
-somebody else is in the foreground. One thread, the main thread, may use it.
+Main thread only. The terminal's modes are restored however the program ends, while it is stopped
+(Ctrl-Z), and while another program is in the foreground.
 
-Only lines that have changed are written, all of them together: so nothing flickers, and to draw
-costs as much as what is new. The screen is the terminal's alternate one: afterwards what was there
-before is there again. Where no keys are read, the terminal shows what is typed in rows of its own
-at the bottom, which nobody draws on.
+Only lines that have changed are written, in one write, so that nothing flickers. The alternate
+screen is used, so that the previous content comes back at the end. Where no keys are read, two
+rows at the bottom are left for the terminal to echo what the user types.
 
-Control sequences are those of ECMA-48 and of xterm ("XTerm Control Sequences").
+Control sequences: ECMA-48 and "XTerm Control Sequences".
 """
 
 from __future__ import annotations
@@ -21,35 +20,38 @@ import threading
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from shell.keys import Keyboard
-from shell.printing import may_go_away
-from shell.stopping import Signals
+from shell.process.stopping import Signals
+from shell.terminal.keys import Keyboard
+from shell.terminal.printing import print_text
 
 if sys.platform != "win32":
     import termios
 
 USUAL_SIZE = os.terminal_size((80, 24))
-"""Where the terminal does not say how large it is."""
+"""Size of a terminal that does not tell its size."""
+
+PATIENCE_S = 0.1
+"""Longest wait for a terminal that takes nothing: the next screen is drawn in full."""
 
 TYPED_ROWS = 2
-"""The least that a terminal scrolls by itself (DECSTBM)."""
+"""Rows for typing; a scrolling region (DECSTBM) has at least two."""
 ROOM_FOR_TYPED_ROWS = 10
-"""A screen with fewer rows than this has none to spare."""
+"""Fewest rows of a terminal that gets rows for typing."""
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
-"""The alternate screen, no cursor, and nothing that is too long runs into the next row."""
+"""Alternate screen, cursor off, line wrap off."""
 _LEAVE = "\x1b[0m\x1b[r\x1b[H\x1b[J\x1b[?7h\x1b[?25h\x1b[?1049l"
-"""Emptied first: a terminal without an alternate screen has only this one."""
+"""Clear first: a terminal without an alternate screen keeps what was drawn."""
 _CLEAR = "\x1b[r\x1b[H\x1b[J"
 _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
 
 _MOST_TYPED_BYTES = 1024
 _LOCAL_MODES, _CHARACTERS = 3, 6
-"""Where termios has them."""
+"""Indices of the local modes and control characters in what `termios.tcgetattr` returns."""
 
 
 def can_show_screen(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal on which lines can be drawn, and may be (no-color.org)."""
+    """Whether `stream` is a UTF-8 terminal that can be drawn on, and NO_COLOR is not set."""
     if sys.platform == "win32" or not stream.isatty() or os.environ.get("NO_COLOR"):
         return False
     knows_letters = (stream.encoding or "").lower().replace("-", "") == "utf8"
@@ -57,12 +59,12 @@ def can_show_screen(stream: TextIO) -> bool:
 
 
 class Terminal:
-    """From `open` to `close`. Nothing is drawn and no key read while somebody else has it."""
+    """The terminal from `open` to `close`; unused while another program is in the foreground."""
 
     def __init__(
         self, screen: TextIO, signals: Signals, *, draws: bool, keyboard: TextIO | None
     ) -> None:
-        """`draws`: whether there will be a screen; `keyboard`: the terminal to read keys from."""
+        """`draws`: whether `draw` is used; `keyboard`: where keys are read, None for no keys."""
         self._screen = screen
         self._signals = signals
         self._draws = draws
@@ -76,14 +78,14 @@ class Terminal:
         self._size = USUAL_SIZE
 
     def open(self) -> None:
-        """From now on the program has it, if it can."""
+        """Handle the signals of a terminal; `take` does the rest."""
         for number in (signal.SIGTSTP, signal.SIGQUIT):
             self._signals.on(number, self._obey)
         self._signals.on(signal.SIGCONT, self._go_on)
         self._signals.on(signal.SIGWINCH, None)
 
     def close(self) -> None:
-        """Give it back as it was."""
+        """Restore the terminal."""
         if not self._is_taken:
             return
         self._is_taken = False
@@ -95,7 +97,7 @@ class Terminal:
             self._modes = None
 
     def size(self) -> tuple[int, int]:
-        """Columns, and rows to draw on."""
+        """Columns and rows to draw on."""
         try:
             size = os.get_terminal_size(self._screen.fileno())
         except OSError:  # gone
@@ -104,7 +106,7 @@ class Terminal:
         return self._size.columns, self._size.lines - self._typed_rows
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show `lines`, each as wide as `size` said, and not more than that."""
+        """Show `lines`, as wide and at most as many as `size` says."""
         if not (self.take() and self._draws):
             return
         changes = []
@@ -117,12 +119,12 @@ class Terminal:
             if row >= len(self._shown) or self._shown[row] != line:
                 changes.append(f"\x1b[{row + 1};1H{line}")
         self._shown = new
-        if changes:
-            # Where the cursor stands somebody may be typing.
-            self._write(_SAVE_CURSOR + "".join(changes) + _RESTORE_CURSOR)
+        # The user may be typing at the cursor.
+        if changes and not self._write(_SAVE_CURSOR + "".join(changes) + _RESTORE_CURSOR):
+            self._shown_size = None
 
     def typed(self) -> list[str]:
-        """The keys that were typed since the last call (`keys`)."""
+        """Keys typed since the last call, as `Keyboard` names them."""
         keyboard = self._keyboard
         if keyboard is None or not self._is_taken or not select.select([keyboard], [], [], 0)[0]:
             return []
@@ -136,7 +138,7 @@ class Terminal:
         return self._parser.keys(typed)
 
     def take(self) -> bool:
-        """Whether the terminal is the program's: it takes it if it can."""
+        """Take the terminal if the program is in the foreground; return whether it is taken."""
         if not self._is_taken and self._is_in_foreground:
             self._is_taken = True
             self._set_up()
@@ -147,7 +149,7 @@ class Terminal:
         try:
             return os.tcgetpgrp(self._screen.fileno()) == os.getpgrp()
         except OSError:
-            # Not the terminal that the program was started from: nobody else controls it.
+            # Not the terminal that controls this program: it has no foreground.
             return True
 
     @property
@@ -172,15 +174,15 @@ class Terminal:
             self._write(_ENTER)
 
     def _obey(self, number: int) -> None:
-        """Stop, or end, as if nobody had asked for the signal; but give the terminal back."""
+        """Restore the terminal, then stop or end as the signal's default action does."""
         self.close()
         signal.signal(number, signal.SIG_DFL)
-        # To this thread, which then does nothing more until it may go on.
+        # Sent to this thread, which is stopped until SIGCONT.
         signal.pthread_kill(threading.get_ident(), number)
         self._signals.on(number, self._obey)
 
     def _go_on(self, number: int) -> None:
-        """The program was stopped, and who knows what became of the terminal."""
+        """Set the terminal up again after a stop, in which it may have been changed."""
         if not self._is_taken:
             self.take()
         elif self._is_in_foreground:
@@ -190,10 +192,9 @@ class Terminal:
             if self._keyboard is not None:
                 self._signals.unwatch(self._keyboard)
 
-    def _write(self, text: str) -> None:
-        with may_go_away(self._screen):
-            self._screen.write(text)
-            self._screen.flush()
+    def _write(self, text: str) -> bool:
+        """Whether the terminal took all of it; it may be held."""
+        return print_text(text, self._screen, lambda since_s: since_s < PATIENCE_S)
 
 
 def _modes_of(keyboard: TextIO) -> list[Any] | None:
@@ -204,7 +205,7 @@ def _modes_of(keyboard: TextIO) -> list[Any] | None:
 
 
 def _set_modes(keyboard: TextIO, modes: list[Any]) -> None:
-    # Gone: there is nothing to be set. And nothing waits for a terminal that is held (Ctrl-S).
+    # TCSANOW: a terminal that is held (Ctrl-S) is not waited for. An error: it is gone.
     try:
         termios.tcsetattr(keyboard, termios.TCSANOW, modes)
     except termios.error:
@@ -212,7 +213,7 @@ def _set_modes(keyboard: TextIO, modes: list[Any]) -> None:
 
 
 def _each_key(modes: list[Any]) -> list[Any]:
-    """`modes`, but every key comes at once and unseen; Ctrl-C and Ctrl-Z are signals as before."""
+    """`modes` without line editing and echo; Ctrl-C and Ctrl-Z remain signals."""
     changed = [*modes[:_CHARACTERS], [*modes[_CHARACTERS]]]
     changed[_LOCAL_MODES] &= ~(termios.ICANON | termios.ECHO)
     changed[_CHARACTERS][termios.VMIN], changed[_CHARACTERS][termios.VTIME] = 1, 0

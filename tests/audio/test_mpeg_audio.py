@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.zoo import noise, zoo_file
-from wire.mpeg_audio import (
-    MAX_FRAME_BYTES,
+from audio.mpeg_audio import (
     SAMPLE_RATES_HZ,
     TICKS_PER_S,
+    Frame,
     FrameHeader,
     FrameScanner,
     MpegAudioError,
-    find_frames,
     split_frames,
 )
+from tests.rig.zoo import noise, zoo_file
 
 # Header; version, Hz, channels, bit/s; bytes, samples, CRC, bytes of main data.
 # Bytes are 144 (MPEG-1) or 72 times bit rate / sample rate, and 1 of padding. Main data is
@@ -113,8 +112,12 @@ def test_every_sample_lasts_whole_ticks() -> None:
 
 
 def test_longest_frame_is_as_long_as_it_says() -> None:
-    longest = max(FrameHeader.parse(bytes.fromhex(header)).frame_bytes for header, _ in GOLDEN)
-    assert longest == MAX_FRAME_BYTES
+    assert max(FrameHeader.parse(bytes.fromhex(header)).frame_bytes for header, _ in GOLDEN) == 1441
+
+
+def find_frames(data: bytes) -> list[Frame]:
+    scanner = FrameScanner()
+    return scanner.feed(data) + scanner.finish()
 
 
 frames_data = st.lists(
@@ -218,4 +221,4 @@ def test_scanner_keeps_less_than_two_frames() -> None:
     scanner = FrameScanner()
     for seed in range(50):
         scanner.feed(noise(10_000, seed) + A[:7])
-        assert len(scanner._rest) <= 2 * MAX_FRAME_BYTES
+        assert len(scanner._rest) <= 2 * 1441

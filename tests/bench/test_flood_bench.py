@@ -16,8 +16,11 @@ from bench.flood.show import goals, line
 from bench.workshop import Effort, Workshop
 from broadcasting.settings import Settings
 from message import Message, MessageError, Type
-from tests.test_broadcast import HERE, STREAM, Server
+from tests.broadcasting.test_broadcast import HERE, STREAM, Server
+from tests.rig.luck import once
 from wire.address import Address
+
+pytestmark = once
 
 WINDOW = Window(late_p99_ms=4.0, late_max_ms=5.0, lost=0, received=70_000, seconds=5.0, cpu_s=0.25)
 COURSE = Course(

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import pytest
 
-from bench.loss import sweep, virtual
+from bench.loss import as_the_speaker, sweep, virtual
 from bench.loss.case import Case, Method, Outcome, Run
 from bench.loss.show import line
-from wire.link_conditions import LinkConditions
+from bench.processes import ROOT
+from listening.arguments import parse
+from listening.outputs import make_output
+from listening.outputs.speaker import Speaker
+from listening.outputs.wav_file import WavFile
+from simulation.link_conditions import LinkConditions
+from tests.rig.luck import once
+
+pytestmark = once
 
 METHOD = Method("none", withheld=("REQUEST",))
 
@@ -33,6 +42,27 @@ def test_without_a_loss_every_sample_is_heard() -> None:
     assert perfect.exact
     assert perfect.heard_share == 1
     assert 1 < perfect.sent_ratio < 1.05
+
+
+def test_audio_is_due_as_early_as_the_default_output_wants_it() -> None:
+    assert isinstance(make_output(parse(["192.0.2.1", "4501"]).output), Speaker)
+    buffer_s = Speaker.lead_s + 0.1
+    far = Case(sweep.METHODS[sweep.REQUEST], LinkConditions(loss=0.05, delay_s=0.1), buffer_s)
+    repaired = virtual.run(far, seed=1).result["retransmitted"]
+    assert repaired == 0, "a round trip takes twice the time that is left"
+
+
+def test_the_programs_write_a_file_as_early_as_the_default_output_plays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(WavFile, "lead_s", WavFile.lead_s)
+    monkeypatch.setattr(WavFile, "waits", WavFile.waits)
+    monkeypatch.setattr("sys.argv", ["as_the_speaker.py", "client.py", "192.0.2.1", "4501"])
+    run: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr("runpy.run_path", lambda path, run_name: run.append((path, [*sys.argv])))
+    as_the_speaker.main()
+    assert (WavFile.lead_s, WavFile.waits) == (Speaker.lead_s, Speaker.waits)
+    assert run == [(str(ROOT / "client.py"), ["client.py", "192.0.2.1", "4501"])]
 
 
 def test_with_losses_and_no_repair_they_are_heard_and_everything_balances(lossy: Run) -> None:

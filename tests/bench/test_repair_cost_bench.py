@@ -10,11 +10,14 @@ import pytest
 
 from bench.repair_cost import BOTH
 from bench.without_repair import NoConcealment, NoRepair, NoRetransmission
-from broadcasting.retransmission import Retransmission
-from listening.repair import Repair
-from listening.splicer import Splicer
-from tests.programs import SAMPLE, Program, end, pcm_in, server
-from tests.zoo import reference_pcm
+from broadcasting.audience.retransmission import Retransmission
+from listening.arrival.repair import Repair
+from listening.sound.splicer import Splicer
+from tests.rig.luck import once
+from tests.rig.programs import SAMPLE, Program, end, pcm_in, server
+from tests.rig.zoo import reference_pcm
+
+pytestmark = once
 
 FAST = ("--speed", "20", "--burst", "0", "--wait-for", "2")
 LOSSY = ("--simulate", "loss=20%,seed=3", "--output", "heard.wav", "--json", "result.json")

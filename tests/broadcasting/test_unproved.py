@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from broadcasting.gate import UNPROVED_MESSAGES
+from broadcasting.audience.rate_limiter import UNPROVED_MESSAGES
 from broadcasting.settings import Settings
 from message import (
     CONNECT_BYTES,
@@ -25,10 +25,13 @@ from message import (
     Reject,
     Type,
 )
-from tests.programs import SAMPLE, server
-from tests.test_broadcast import HERE, STREAM, Server, report
-from tests.test_hostile import GUESSED, Tokens, mutated, one_of_each, register, udp_socket
+from tests.broadcasting.test_broadcast import HERE, STREAM, Server, report
+from tests.programs.test_hostile import GUESSED, Tokens, mutated, one_of_each, register, udp_socket
+from tests.rig.luck import once
+from tests.rig.programs import SAMPLE, server
 from wire.address import Address
+
+pytestmark = once
 
 LONGEST = Tokens("n" * 32, "c" * 32, "s" * 32, STREAM)
 

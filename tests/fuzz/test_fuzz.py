@@ -7,15 +7,19 @@ from random import Random
 
 import pytest
 
+from broadcasting.broadcast import Received
 from fuzz import client_core, datagrams, server_core
 from fuzz.cursor import Cursor
 from fuzz.datagrams import FROM_CLIENT, FROM_SERVER, Known
 from fuzz.targets import CORPUS, TARGETS
-from listening.jitter_buffer import JitterBuffer
-from listening.listen import End, Listen
-from listening.statistics import Statistics
+from listening.arrival.audio_message import AudioMessage
+from listening.arrival.jitter_buffer import JitterBuffer
+from listening.arrival.playable import EndOfStream
+from listening.arrival.reception_window import ReceptionWindow
+from listening.arrival.statistics import Statistics
+from listening.listen import Listen
 from message import CONNECT_BYTES, TYPE_NAMES, Goodbye, Message, Type
-from tests.network import SERVER, silent_frame
+from tests.rig.network import SERVER, silent_frame
 from wire.address import Address
 
 KEPT = sorted(CORPUS.glob("*/*"))
@@ -77,7 +81,7 @@ def room() -> server_core.Room:
 
 def test_a_server_that_forgets_a_listener_breaks_a_promise() -> None:
     forgetful = room()
-    registry = forgetful.core._reception.registry
+    registry = forgetful.core.registry
     registry.remove(next(iter(registry)))
     with pytest.raises(AssertionError, match="registered no more"):
         forgetful.pass_time(2.0)
@@ -87,14 +91,15 @@ def test_a_server_that_answers_with_more_than_came_breaks_a_promise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     talkative, to = room(), server_core.OTHERS[0]
-    monkeypatch.setattr(talkative.core, "datagrams_to_send", lambda now: [(b"x" * 99, to)])
+    answer = Received([(b"x" * 99, to)], is_due=False)
+    monkeypatch.setattr(talkative.core, "receive_datagram", lambda data, address, now: answer)
     with pytest.raises(AssertionError, match="more than came"):
         talkative.come(b"x" * 98, to)
 
 
 def test_a_server_that_holds_audio_back_breaks_a_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = room()
-    monkeypatch.setattr(slow.core, "take_turn", lambda now: None)
+    monkeypatch.setattr(slow.core, "_take_turn", lambda now: None)
     slow.now += 0.5
     with pytest.raises(AssertionError):
         slow.check_audio()
@@ -134,18 +139,18 @@ def test_who_was_never_let_in_is_told_the_end_once() -> None:
     for second in range(5):
         core.on_due(float(second))
         played += core.audio_to_play(float(second))
-    assert played == [End(None)]
+    assert played == [EndOfStream(None)]
     assert core.next_playable() is None
 
 
 def test_a_hole_at_the_end_that_seemed_longer_than_it_was_leaves_a_buffer_that_can_be_told() -> (
     None
 ):
-    buffer = JitterBuffer(0, 0, Statistics(), buffer_s=1.0, strict=False)
+    buffer = JitterBuffer(ReceptionWindow(0, 0, 1.0), Statistics(), buffer_s=1.0, strict=False)
     frame_us = 26_122
     for sequence in (0, 1):
         audio = Message(sequence, Type.AUDIO, silent_frame(), 1, sequence * frame_us, 1)
-        buffer.insert(audio, frame_us, 0.0)
+        buffer.insert(AudioMessage(audio, frame_us), 0.0)
     # Thirty messages more in the time of two: the hole is taken for as long as thirty.
     assert buffer.end(31, 2 * frame_us, 0.0)
     buffer.close()

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from listening.arguments import parse
-from listening.fader import Loudness
+from listening.display.live_view import LiveView
 from listening.listen import Listen
-from listening.live_view import LiveView
+from listening.outputs.fader import Loudness
 from listening.simulated_network import SimulatedNetwork, type_of
 from message import Message, Type
-from tests.network import Network, balanced
-from tests.programs import SAMPLE, Program, balances, client, end, run, server
+from simulation.link_conditions import LinkConditions
+from tests.rig.network import Network, balanced
+from tests.rig.programs import SAMPLE, Program, balances, client, end, run, server
 from wire.address import Address
-from wire.link_conditions import LinkConditions
 
 SERVER: Address = ("192.0.2.1", 4501)
 

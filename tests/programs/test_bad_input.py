@@ -13,16 +13,23 @@ import pytest
 
 from client import main as client_main
 from server import main as server_main
-from shell.stopping import run_program
-from tests.programs import Finished, client, command, run, server
-from tests.zoo import zoo_file
+from shell.process.stopping import run_program
+from tests.rig.programs import Finished, client, command, run, server
+from tests.rig.zoo import zoo_file
 
 FAILED, WRONG_USAGE = 1, 2
 
 # What is typed, and what the answer must say. {names} are those of `places`.
 SERVER = {
-    "": "the following arguments are required: FILE, PORT",
-    "{song}": "the following arguments are required: PORT",
+    "": "FILE and PORT are missing, as in server.py song.mp3 4501",
+    "{song}": "PORT is missing behind .*/mono.mp3, as in",
+    "{song} {song}": "PORT is missing behind .*/mono.mp3, as in",
+    "4501": "FILE is missing, as in server.py song.mp3 4501",
+    "4501 {song}": "PORT comes last: server.py .*/mono.mp3 4501",
+    "{song} --port 4501": "PORT is no option",
+    "{song} 0 --lop": "unknown option --lop: did you mean --loop\\?",
+    "{song} 0 -loop": "unknown option -loop: did you mean --loop\\?",
+    "{song} 0 --status-": "unknown option --status-: did you mean --status\\?",
     "missing.mp3 0": "missing.mp3: no such file",
     "{hollow} 0": "is a folder without audio files",
     "{list} 0": "is a playlist without an entry",
@@ -61,21 +68,36 @@ SERVER = {
     "{song} 0 --status here": "--status: 'here' is not a port number",
     "{song} 0 --status 8080:127.0.0.1": "--status: '127.0.0.1' is not a port number",
     "{song} 0 --status ::1:8080": r"--status: '::1:8080': write an IPv6 address as \[::1\]:8080",
+    "{song} 0 --status ::1": r"--status: '::1': write an IPv6 address as \[::1\]:PORT",
     "{song} 0 --status 65536": "--status: '65536' is not a port number from 0 to 65535",
     "{song} 0 --status no.such.host.invalid:0": "unknown host .*: check --status",
     "{song} 0 --name {song}": "--name: .*/mono.mp3': a name has no dots",
+    "{song} 0 --status-host radio.example": "--status-host is a name for the pages of --status",
+    "{song} 0 --status 0 --status-host a/b": "--status-host: 'a/b' is not a DNS name",
     "{song} 0 --name \x07": "--name: .*: a name has no dots and no control characters",
-    f"{{song}} 0 --name {'a' * 61}": "--name: 'a*': a name has 1 to 60 bytes",
+    f"{{song}} 0 --name {'a' * 61}": "--name: .a*.: a name has 1 to 60 bytes, not all",
+    "{song} 0 --name=\u3000": "--name: .*: a name has 1 to 60 bytes, not all of them spaces",
     "{song} 0 --json {folder}/no/such.json": "cannot write .*: No such file or directory",
     "{song} 0 --json {folder}": "cannot write .*: Is a directory",
     "{song} 0 -v -q": "not allowed with",
-    "{song} 0 --louder": "unrecognized arguments: --louder",
+    "{song} 0 --louder": "unknown option --louder",
     "no\x1bsuch\x07file 0": r"no\?such\?file: no such file",
-    "{song} 0 --\x1bloud": r"unrecognized arguments: --\?loud",
+    "{song} 0 --\x1bloud": r"unknown option --\?loud",
 }
 
 CLIENT = {
-    "127.0.0.1": "the following arguments are required: PORT",
+    "127.0.0.1": "PORT is missing, as in client.py 127.0.0.1 4501",
+    "4501": "HOST comes first, then PORT: client.py HOST 4501",
+    "4501 127.0.0.1": "HOST comes first, then PORT: client.py 127.0.0.1 4501",
+    ":4501": "HOST is missing, as in client.py 192.0.2.10 4501",
+    "127.0.0.1:4501 4502": "two ports, 4501 and 4502",
+    "::1:4501": r"write an IPv6 address with its port as \[::1\]:4501",
+    "::1": "PORT is missing, as in client.py ::1 4501",
+    "2001:db8::1": "PORT is missing, as in client.py 2001:db8::1 4501",
+    "fe80::1:abcd": "PORT is missing, as in client.py fe80::1:abcd 4501",
+    "[::1]4501": "no address",
+    "127.0.0.1 4501 --list-output": "unknown option .*: did you mean --list-outputs\\?",
+    "127.0.0.1 4501 --port 4501": "PORT is no option",
     "127.0.0.1 0": "'0' is not a port number from 1 to 65535",
     "127.0.0.1 65536": "'65536' is not a port number from 1 to 65535",
     "127.0.0.1 music": "'music' is not a port number",
@@ -88,14 +110,14 @@ CLIENT = {
     "127.0.0.1 4501 --json {folder}/no/such.json": "cannot write .*: No such file or directory",
     "127.0.0.1 4501 --buffer -1": "--buffer",
     "127.0.0.1 4501 --buffer long": "--buffer: 'long' is not seconds from 0 to 60, or auto",
-    "127.0.0.1 4501 --buffer Auto": "--buffer: 'Auto' is not seconds",
+    "127.0.0.1 4501 --buffer 1m": "--buffer: '1m' is not seconds",
     "127.0.0.1 4501 --volume loud": "--volume: 'loud' is not decibels",
     "127.0.0.1 4501 --volume nan": "--volume",
-    "127.0.0.1 4501 --timeout 0": "--timeout",
+    "127.0.0.1 4501 --timeout -1": "--timeout",
     "127.0.0.1 4501 --timeout soon": "--timeout",
     "127.0.0.1 4501 --simulate": "--simulate: expected one argument",
     "127.0.0.1 4501 --simulate loss=150%": "--simulate: loss is a share .*, not '150%'",
-    "127.0.0.1 4501 --simulate loss=10": "--simulate: loss is a share from 0% to 100%",
+    "127.0.0.1 4501 --simulate loss=0.1": "--simulate: loss is a share from 0% to 100%",
     "127.0.0.1 4501 --simulate loss=10%,burst=0": "--simulate: burst is a number .*, not '0'",
     "127.0.0.1 4501 --simulate delay=50": "--simulate: delay is a time .*, not '50'",
     "127.0.0.1 4501 --simulate rain=10%": "--simulate: 'rain=10%' is none of loss=10%,",

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests import ear
+from tests.rig import ear
 
 RATE_HZ = 44_100
 FRAME_BYTES = 4

@@ -20,16 +20,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import ear, pulse
-from tests.cable import cable
-from tests.faults import (
+from shell.process import log
+from tests.rig import ear, pulse
+from tests.rig.cable import cable
+from tests.rig.faults import (
     MOST_S,
     heard_again_s,
     logged_at_s,
     set_limit,
     tell,
 )
-from tests.programs import (
+from tests.rig.programs import (
     ROOT,
     SAMPLE,
     Program,
@@ -41,7 +42,7 @@ from tests.programs import (
     server,
     usual_environment,
 )
-from tests.zoo import frames_in, reference_pcm, zoo_file
+from tests.rig.zoo import frames_in, reference_pcm, zoo_file
 
 TIMEOUT_S = 1.0
 """A listener that reported as seldom as by default would lose its slot all the time."""
@@ -57,7 +58,7 @@ OBEYING = () if os.geteuid() else ("setpriv", "--bounding-set=-dac_override,-dac
 """Root as others are: what may not be written cannot be."""
 
 COPIES = 16
-"""Of them only copy: that takes no decoder, which is most of what it costs to start."""
+"""Listeners that only copy: without a decoder they start several times as fast."""
 
 
 SPEED = 4
@@ -78,7 +79,7 @@ class Pair(NamedTuple):
 
 
 class Away(NamedTuple):
-    """Who is out of reach for a while, how, and since when (seconds since the epoch)."""
+    """Programs that are out of reach for a while, how, and since when (seconds since the epoch)."""
 
     what: str
     broadcast: Server
@@ -139,7 +140,7 @@ class OutOfReach:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of those programs that run beside the tests."""
+    """Folder of the programs that run beside the tests."""
     return tmp_path_factory.mktemp("beside")
 
 
@@ -301,11 +302,11 @@ def test_the_time_of_day_matters_to_nothing_but_the_stamps_in_the_logs(tmp_path:
             assert 0 < one.result["first_sound_s"] < MOST_S
             assert one.result["jitter_ms"] < 1000
         for program in (broadcast, copies, listens):
-            stamps = re.findall(r"^(\S+ \S+) - ", program.log, re.MULTILINE)
+            stamps = re.findall(r"^(\S+ \S+) - ", program.events, re.MULTILINE)
             assert stamps != sorted(stamps), "the clock has not jumped"
         asked = set((tmp_path / "asked.txt").read_text().splitlines())
         ours = {str(path) for path in (*ROOT.glob("*.py"), *ROOT.glob("[!.]*/**/*.py"))}
-        assert asked & ours == {str(ROOT / "wire" / "log.py")}
+        assert asked & ours == {log.__file__}, "only the stamps of the logs may ask"
 
 
 def everything_was_heard(broadcast: Server, *listeners: Program) -> None:
@@ -498,20 +499,20 @@ def what_comes_and_goes(folder: Path) -> Heard:
         listener.wait_for_log("received AUDIO 40,")
         was_busy = sound.underruns > 0
         listener.send(signal.SIGSTOP)
-        broadcast.wait_for_log("sent AUDIO 56,")
+        wait_for_more(broadcast, 16)
         goes_on_at = time.monotonic()
         listener.send(signal.SIGCONT)
         listener.wait_for_log(back)
         set_limit(listener, resource.RLIMIT_NOFILE, STANDARD_STREAMS)
-        broadcast.wait_for_log("sent AUDIO 76,")
+        wait_for_more(broadcast, 20)
         set_limit(listener, resource.RLIMIT_NOFILE, None)
         before = Ear(sound.die(), song)
         listener.wait_until(lambda: listener.stderr or None, "the sound device is gone")
-        broadcast.wait_for_log("sent AUDIO 100,")
+        wait_for_more(broadcast, 24)
         device_back_at = time.monotonic()
         sound.start()
         listener.wait_until(lambda: listener.log.count(back) == 2 or None, back)
-        broadcast.wait_for_log("sent AUDIO 126,")
+        wait_for_more(broadcast, 26)
         after = Ear(sound.recording(), song)
         was_busy = was_busy or sound.underruns > 0
         listener.send(signal.SIGINT)
@@ -519,6 +520,12 @@ def what_comes_and_goes(folder: Path) -> Heard:
         return Heard(
             before, after, goes_on_at, device_back_at, was_busy, listener.stderr, listener.result
         )
+
+
+def wait_for_more(broadcast: Server, count: int) -> None:
+    """Wait until `count` more messages have been sent than now, however long the last step took."""
+    last = int(re.findall(r"sent AUDIO (\d+),", broadcast.log)[-1])
+    broadcast.wait_for_log(f"sent AUDIO {last + count},")
 
 
 class Heard(NamedTuple):
@@ -551,6 +558,9 @@ class Ear:
         self.behind_s = sum(fault.added_s - fault.missing_s for fault in faults)
         self.song_s = len(recording) / BYTES_PER_S - self.hearing.begins_s - self.behind_s
         """The second of the song that is heard at the end."""
+
+    def __repr__(self) -> str:
+        return f"at {self.song_s} s, {self.behind_s} s behind, {self.hearing.faults}"
 
     def heard_at(self, song_s: float) -> float:
         """When this second of the song was heard, if that was after the last fault."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from message import Message, Type
-from tests.programs import balances, client, end, pcm_in, server
-from tests.zoo import MP3_NAMES, reference_pcm, zoo_file
+from tests.rig.programs import balances, client, end, pcm_in, server
+from tests.rig.zoo import MP3_NAMES, reference_pcm, zoo_file
 from wire.parity import MESSAGE_S
 
 FAST = ("--speed", "20")

@@ -5,6 +5,7 @@ real speed; one listener from the start and one who joins late, each with a soun
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from array import array
@@ -13,17 +14,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from listening.fader import FADE_S
-from tests import ear, pulse
-from tests.programs import SAMPLE, WAIT_S, Program, client, end, server
-from tests.terminals import terminal, watch
-from tests.zoo import frames_in, reference_pcm
+from listening.outputs.fader import FADE_S
+from tests.rig import ear, pulse
+from tests.rig.programs import SAMPLE, WAIT_S, Program, client, end, server
+from tests.rig.terminals import terminal, watch
+from tests.rig.zoo import frames_in, reference_pcm
 
 FRAMES = 240
 """6.3 s: long enough for a start, a middle and an end."""
 
-SHORT_FRAMES = 150
-"""3.9 s."""
+SHORT_FRAMES = 200
+"""5.2 s."""
 
 FRAMES_IN_MESSAGE = 3
 SAMPLES_IN_FRAME = 1152
@@ -38,7 +39,7 @@ UNDECODABLE_S = 0.15
 fades in."""
 
 NEAR = 150
-"""Of 32,768: where a fade begins and ends is known to a few samples."""
+"""Amplitude, of 32,768: where a fade begins and ends is known to a few samples."""
 
 STALL_S = 0.1
 """A machine on which even a short sleep takes so long tells nothing about the programs."""
@@ -141,12 +142,14 @@ def test_a_pause_is_silence_and_what_follows_is_live(tmp_path: Path) -> None:
         with (
             server(folder, song) as broadcast,
             terminal(
-                folder, "client.py", "127.0.0.1", broadcast.port, environment=sound.environment
+                *(folder, "client.py", "127.0.0.1", broadcast.port),
+                environment={**sound.environment, "TERM": "xterm-256color"},
             ) as one,
         ):
-            for seen in ("0:01", "0:02"):
-                watch(lambda: f"  {seen} of" in one.screen, one)  # noqa: B023 - called at once
-                one.press(b" ")
+            watch(lambda: re.search(" 0:0[1-9] of", one.screen), one)
+            one.press(b" ")
+            watch(lambda: re.search("paused 0:0[1-9]", one.screen), one)
+            one.press(b" ")
             watch(one.has_ended, one)
             end(broadcast)
         told.append(json.loads((folder / "result.json").read_text()))
@@ -157,7 +160,7 @@ def test_a_pause_is_silence_and_what_follows_is_live(tmp_path: Path) -> None:
     (fault,) = hearing.faults
     # Silence, and a fade on both sides. The timeline went on.
     assert fault.missing_s == fault.added_s
-    assert 0.7 < fault.missing_s < 1.5
+    assert fault.missing_s > 0.4
     result = told[-1]
     assert result["paused_s"] == pytest.approx(fault.missing_s - FADE_S, abs=0.002)
     assert result["lost"] == result["concealed_s"] == result["underruns"] == 0

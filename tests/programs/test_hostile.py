@@ -37,10 +37,10 @@ from message import (
     Type,
     repeat_of,
 )
-from tests.luck import examples
-from tests.network import SERVER, Listener, Network, balanced, client_address, silent_frame
-from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
-from tests.zoo import reference_pcm
+from tests.rig.luck import examples
+from tests.rig.network import SERVER, Listener, Network, balanced, client_address, silent_frame
+from tests.rig.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
+from tests.rig.zoo import reference_pcm
 from wire.address import Address
 
 LOCALHOST = "127.0.0.1"
@@ -306,7 +306,7 @@ def heard_to_the_end(network: Network, listener: Listener) -> None:
     assert balanced(listener)
     assert listener.core.failure is None
     assert network.server is not None
-    assert network.server.finished(network.now)
+    assert network.finished
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -337,8 +337,10 @@ def test_no_datagram_to_the_server_at_any_time_changes_what_a_listener_hears(
     for one in under_attack(network, attacks):
         address = client_address(0) if one.forged else STRANGER
         network.server.receive_datagram(one.datagram, address, network.now)
-        assert set(network.server.addresses) <= {client_address(0)}
-        reports = [known.report for known in network.server.listeners(network.now)]
+        assert set(network.server.registry.addresses) <= {client_address(0)}
+        figures = network.server.figures
+        known, _ = figures.present(iter(network.server.registry.addresses), network.now)
+        reports = [one.report for one in (*figures.departed, *known)]
         assert all(report is None or report.session == LISTENER.session for report in reports)
     heard_to_the_end(network, listener)
     count = network.server.statistics

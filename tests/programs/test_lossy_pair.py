@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from message import Message, Type
-from tests.network import burst_loss, random_loss
-from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
-from tests.zoo import frames_in, reference_pcm
+from tests.rig.network import burst_loss, random_loss
+from tests.rig.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
+from tests.rig.zoo import frames_in, reference_pcm
 from wire.address import Address
 
 LOCALHOST = "127.0.0.1"

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from shell.log import ROTATE_BYTES
-from tests.programs import SAMPLE, Program, Server, balances, client, end, pcm_in, server
-from tests.zoo import MP3_NAMES, encode, frames_in, reference_pcm, zoo_file
-from wire.mpeg_audio import FrameHeader
+from audio.mpeg_audio import FrameHeader
+from shell.process.log import ROTATE_BYTES
+from tests.rig.programs import SAMPLE, Program, Server, balances, client, end, pcm_in, server
+from tests.rig.zoo import MP3_NAMES, encode, frames_in, reference_pcm, zoo_file
 
 FAST = ("--speed", "20")
 """A receiver may sleep for half a second before the smallest usual socket buffer is full."""
@@ -189,7 +189,7 @@ def test_an_interval_sends_together_what_falls_due_in_it(tmp_path: Path) -> None
 
 def sent_at_s(broadcast: Server) -> list[float]:
     """When each AUDIO was sent, by the log, in seconds from the midnight before."""
-    found = re.findall(r" (\d+):(\d+):(\d+),(\d+) - INFO - sent AUDIO \d+,", broadcast.log)
+    found = re.findall(r" (\d+):(\d+):(\d+),(\d+) - \d+ - INFO - sent AUDIO \d+,", broadcast.log)
     return [
         int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(thousandths) / 1000
         for hours, minutes, seconds, thousandths in found
@@ -215,7 +215,8 @@ def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Pat
             end(first, *late, broadcast)
         for listener in late:
             begin = int(listener.wait_for_log(r"from message (\d+) on")[1])
-            last = int(listener.wait_for_log(r"(?s).*received AUDIO (\d+),")[1])
+            # The last of the burst may come after what is sent to all meanwhile.
+            last = max(map(int, re.findall(r"received AUDIO (\d+),", listener.log)))
             assert begin > 0
             assert listener.result["intact"] == listener.result["expected"] == last - begin + 1
             played_s = 3 * (last - begin + 1) * 1152 / 44_100
@@ -369,25 +370,11 @@ def test_a_signal_right_after_the_start_ends_both_well(tmp_path: Path) -> None:
     with server(tmp_path, SAMPLE) as broadcast:
         broadcast.send(signal.SIGINT)
         end(broadcast)
-    with client(tmp_path, broadcast, "--output", "null") as listener:
+    with client(tmp_path, broadcast, "--output", "null", "--timeout", 20) as listener:
         listener.wait_for_log("sent CONNECT")
         listener.send(signal.SIGINT)
         end(listener)
         assert "messages expected" in listener.stdout
-
-
-def test_a_second_signal_does_not_wait_for_a_listener_that_hangs(tmp_path: Path) -> None:
-    with (
-        server(tmp_path, SAMPLE, "--timeout", 3600) as broadcast,
-        client(tmp_path, broadcast, "--output", "null") as hangs,
-    ):
-        hangs.wait_for_log("received AUDIO")
-        hangs.send(signal.SIGSTOP)
-        broadcast.send(signal.SIGINT)
-        broadcast.wait_for_log("the stream ends")
-        broadcast.send(signal.SIGINT)
-        end(broadcast)
-        assert "datagrams sent" in broadcast.stdout
 
 
 def test_a_signal_ends_a_client_whose_pipe_is_full(tmp_path: Path) -> None:
@@ -489,7 +476,7 @@ def raw_characters(program: Program) -> list[str]:
 
 # The log.
 
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (DEBUG|INFO|WARNING|ERROR) - .+")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - \d+ - (DEBUG|INFO|WARNING|ERROR) - .+")
 
 
 def test_the_logs_tell_registration_refusal_each_message_and_the_final_figures(
@@ -523,6 +510,42 @@ def test_the_logs_tell_registration_refusal_each_message_and_the_final_figures(
     )
     for program in (broadcast, listener):
         assert " - INFO - final: " in program.log
+
+
+def test_what_happens_takes_few_lines_however_many_messages_there_are(tmp_path: Path) -> None:
+    listeners = 4
+    with ExitStack() as stack:
+        broadcast = stack.enter_context(server(tmp_path, SAMPLE, "--wait-for", listeners))
+        crowd = [
+            stack.enter_context(client(tmp_path, broadcast, "--output", "null"))
+            for _ in range(listeners)
+        ]
+        for one in crowd:
+            one.wait_for_log("received AUDIO 60,")
+        broadcast.send(signal.SIGINT)
+        end(broadcast, *crowd)
+    # The start, the end and the track; for each listener that it came, left, and how it fared.
+    assert len(broadcast.events.splitlines()) <= 6 + 3 * listeners
+    for one in crowd:
+        assert len(one.events.splitlines()) <= 12
+    for program in (broadcast, *crowd):
+        assert not re.search(" - (sent|received) ", program.events)
+        assert len(program.log) > 3 * len(program.events)
+
+
+def test_messages_are_not_logged_and_standard_error_has_the_rest_if_that_is_wanted(
+    tmp_path: Path,
+) -> None:
+    log = ("--no-message-log", "--log-file", "-")
+    with (
+        server(tmp_path, path_of("mono.mp3"), *FAST, *log) as broadcast,
+        client(tmp_path, broadcast, "--output", "null", *log) as listener,
+    ):
+        end(listener, broadcast)
+        for program in (broadcast, listener):
+            assert all(LINE.fullmatch(line) for line in program.stderr.splitlines())
+            assert " - INFO - final: " in program.stderr
+            assert not (program.folder / "logs").exists()
 
 
 def messages(log: str, kind: str, address: str = "") -> list[tuple[int, int]]:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from reporting.page import Listener, Report
+from reporting.page import ListenerCharts, ReportContent
 from reporting.page import page as make_page
 from reporting.timeline import Figures, Row
-from tests.chromium import Page, browser
-from tests.programs import SAMPLE, Argument, Program, client, end, run, server
+from tests.rig.chromium import Page, browser
+from tests.rig.programs import SAMPLE, Argument, Program, client, end, run, server
 
 LOSSY = "loss=20%,burst=8,delay=60ms,jitter=20ms,seed=3"
 
@@ -133,8 +133,8 @@ def test_a_long_and_hostile_title_is_text_and_fits(tmp_path: Path, page: Page) -
     file = tmp_path / "hostile.html"
     rows = [Row(0.0, 1.0, Figures(expected=13, lost=1))]
     facts = [("lost", "1", HOSTILE)]
-    listeners = [Listener(HOSTILE, HOSTILE, rows)]
-    content = Report(HOSTILE, HOSTILE, HOSTILE, facts, rows, listeners, HOSTILE)
+    listeners = [ListenerCharts(HOSTILE, HOSTILE, rows)]
+    content = ReportContent(HOSTILE, HOSTILE, HOSTILE, facts, rows, listeners, HOSTILE)
     file.write_text(make_page(content), encoding="utf-8")
     text = show(page, file, width=360)
     assert text.startswith('<script>document.title="taken"</script>&?[31m 日本語 長い')
@@ -216,7 +216,7 @@ def test_a_picture_replaces_what_was_there(tmp_path: Path) -> None:
         (["--report", "."], "choose a name that ends in .html or .png"),
         (["--report", "r.pdf"], "choose a name that ends in .html or .png"),
         (["--report", "/dev/null/x.html"], "Not a directory"),
-        (["--report", "r.html", "--csv", "./r.html"], "name the same file"),
+        (["--report", "r.html", "--csv", "./r.html"], "is the same file as --report r.html"),
         (["--csv", "no/such.csv"], "cannot write no/such.csv: No such file or directory"),
     ],
 )

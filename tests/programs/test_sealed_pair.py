@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from broadcasting.parity import Fec
-from broadcasting.seal import REMEMBERED_S
-from broadcasting.settings import Settings
-from broadcasting.source import Segment, read_segments
-from listening.listen import Ready
-from listening.seal import MOST_SERVERS
-from listening.session import VERSION_PATIENCE_S, State
+from broadcasting.audience.seal import REMEMBERED_S
+from broadcasting.settings import Fec, Settings
+from broadcasting.source.segments import Segment, read_segments
+from listening.arrival.playable import Ready
+from listening.session.connecting import HINT_PATIENCE_S
+from listening.session.seal import MOST_SERVERS
+from listening.session.session import State
 from message import (
     CONNECT_BYTES,
     HEADER_BYTES,
@@ -30,7 +30,7 @@ from message import (
     Report,
     Type,
 )
-from tests.network import (
+from tests.rig.network import (
     SERVER,
     Link,
     Listener,
@@ -41,8 +41,8 @@ from tests.network import (
     random_loss,
     segments,
 )
-from tests.programs import SAMPLE
-from tests.zoo import frames_in
+from tests.rig.programs import SAMPLE
+from tests.rig.zoo import frames_in
 from wire.address import Address
 from wire.seal import KEY_BYTES, Key
 
@@ -74,8 +74,7 @@ class Wire:
         """Bring a datagram as if `side` had sent it now."""
         network = self.network
         if side == "client":
-            if network.server is not None:
-                network.server.receive_datagram(data, address, network.now)
+            network.bring(data, address)
             return
         for listener in network.listeners:
             if listener.address == address:
@@ -233,7 +232,7 @@ def test_of_who_is_not_registered_nothing_is_kept_for_long() -> None:
     network = sealed_network(Settings(max_clients=2, timeout_s=1.0), segments(100_000))
     listeners = [network.join() for _ in range(5)]
     network.run(2)
-    assert len(server_of(network).addresses) == 2
+    assert len(server_of(network).registry) == 2
     for one in listeners:
         if one.core.accept is not None:
             one.core.leave(network.now)
@@ -242,13 +241,14 @@ def test_of_who_is_not_registered_nothing_is_kept_for_long() -> None:
     stays = network.join()
     network.run(3)
     server = server_of(network)
-    seal = server._reception._seal
-    assert stays.address in server.addresses
-    assert set(seal._at) == set(server.addresses)
+    seal = server._sessions._seal
+    assert stays.address in server.registry.addresses
+    known = [peer.listener for peer in seal._peers.values() if peer.listener is not None]
+    assert {one.address for one in known} == set(server.registry.addresses)
     assert len(seal._peers) == 6
     network.run(REMEMBERED_S)
-    seal.left(MALLORY, network.now)
-    assert len(seal._peers) == len(server.addresses) == 2
+    seal.forget(network.now)
+    assert len(seal._peers) == len(server.registry.addresses) == 2
 
 
 # Who has not the key.
@@ -266,7 +266,7 @@ def test_who_has_not_the_key_is_refused_and_hears_nothing(key: Key | None) -> No
     assert "--key-file" in (listener.core.failure or "")
     assert network.bytes_to[listener.address] < CONNECT_BYTES
     assert server_of(network).statistics.rejected["key"] >= 1
-    assert not server_of(network).addresses
+    assert not server_of(network).registry.addresses
 
 
 def test_who_has_a_key_is_told_that_the_server_has_none_and_is_not_talked_to() -> None:
@@ -276,7 +276,7 @@ def test_who_has_a_key_is_told_that_the_server_has_none_and_is_not_talked_to() -
     network.run(5)
     assert listener.core.closed
     assert "the server has no key" in (listener.core.failure or "")
-    assert not server_of(network).addresses
+    assert not server_of(network).registry.addresses
     assert heard(listener) == b""
 
 
@@ -301,8 +301,8 @@ def test_to_who_has_not_the_key_the_server_sends_no_more_than_it_got(sealed: boo
         number = type_ | SEALED if sealed else int(type_)
         content = b'{"nonce":"n"}'.ljust(length) if not sealed else bytes(length)
         datagram = Message(0, number, content).pack(size)
-        server.receive_datagram(datagram, MALLORY, 1.0)
-        answers = server.datagrams_to_send(1.0)
+        received = server.receive_datagram(datagram, MALLORY, 1.0)
+        answers = received.answers if received else []
         assert sum(len(data) for data, _ in answers) <= len(datagram)
         if type_ != Type.CONNECT:
             assert not answers
@@ -338,7 +338,7 @@ def test_a_refusal_by_who_cannot_see_the_salt_is_no_hint() -> None:
     for reason, echo in (("key", "0" * 32), ("full", "0" * 16), ("session", "")):
         forged = Reject(reason=reason, echo=echo).to_message().pack()
         listener.core.receive_datagram(forged, SERVER, network.now)
-    network.run(2 * VERSION_PATIENCE_S)
+    network.run(2 * HINT_PATIENCE_S)
     assert not listener.core.closed
     network.run(10)
     assert "no answer" in (listener.core.failure or "")
@@ -379,7 +379,7 @@ def test_what_is_not_sealed_ends_nothing_and_is_not_heard() -> None:
             server.receive_datagram(
                 message._replace(type=type_).pack(CONNECT_BYTES), listener.address, network.now
             )
-    assert server.addresses == (listener.address,)
+    assert server.registry.addresses == (listener.address,)
     assert server.statistics.forged == 6
     network.run(3)
     assert listener.core.snapshot(network.now).state is State.LISTENING
@@ -396,15 +396,15 @@ def test_all_that_was_said_said_again_changes_nothing() -> None:
     server = server_of(network)
     seen = wire.seen.copy()
     before = [figures(first), figures(second)]
-    registered = [(one.heard_at, one.report, one.unread) for one in server._registry]
-    assert server.datagrams_to_send(network.now) == []
+    registered = [(one.heard_at, one.report, one.unread) for one in server.registry]
+    assert network.answers == []
     for side, data, address in seen:
         if side == "client" or data[3] & ~SEALED not in (Type.AUDIO, Type.REPEAT):
             wire.bring(side, data, address)
             wire.bring(side, data, second.address if address == first.address else first.address)
     assert [figures(first), figures(second)] == before
-    assert [(one.heard_at, one.report, one.unread) for one in server._registry] == registered
-    assert server.datagrams_to_send(network.now) == []
+    assert [(one.heard_at, one.report, one.unread) for one in server.registry] == registered
+    assert network.answers == []
     assert server.statistics.replayed > 5
     network.run(2)
     for one in (first, second):
@@ -444,7 +444,7 @@ def test_who_said_goodbye_is_not_registered_again_by_its_own_words() -> None:
         network.run(wait_s)
         for data, address in wire.of("client"):
             server.receive_datagram(data, address, network.now)
-        assert not server.addresses, wait_s
+        assert not server.registry.addresses, wait_s
 
 
 def test_words_to_a_server_that_is_gone_mean_nothing_to_the_next() -> None:
@@ -458,7 +458,7 @@ def test_words_to_a_server_that_is_gone_mean_nothing_to_the_next() -> None:
     server = server_of(network)
     for data, address in seen:
         server.receive_datagram(data, address, network.now)
-    assert not server.addresses
+    assert not server.registry.addresses
     assert server.statistics.accepted == 0
 
 
@@ -513,7 +513,7 @@ def test_figures_that_were_overtaken_do_not_turn_back() -> None:
     assert len(held) == 2
     network.join()
     network.run(2)
-    registered = server_of(network)._registry.at(listener.address)
+    registered = server_of(network).registry.at(listener.address)
     newest = registered.unread
     for side, data, address in held.values():
         wire.bring(side, data, address)
@@ -527,6 +527,6 @@ def test_a_message_of_another_version_is_answered_sealed_or_not() -> None:
     for type_ in (Type.CONNECT, Type.CONNECT | SEALED):
         datagram = bytearray(Message(0, type_).pack(CONNECT_BYTES))
         datagram[2] = 99
-        server.receive_datagram(bytes(datagram), client_address(5), 1.0)
-        ((answer, _),) = server.datagrams_to_send(1.0)
+        received = server.receive_datagram(bytes(datagram), client_address(5), 1.0)
+        ((answer, _),) = received.answers
         assert Reject.from_message(Message.unpack(answer)).reason == "version"

@@ -8,16 +8,18 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.listeners import Listeners
-from tests.programs import ROOT, Server, balances, client, end, server
-from tests.terminals import (
+from tests.rig.programs import ROOT, Server, balances, client, end, server
+from tests.rig.terminals import (
     CONTROL_SEQUENCE,
     HIDE_CURSOR,
     IN_BACKGROUND,
@@ -29,7 +31,7 @@ from tests.terminals import (
     terminal,
     watch,
 )
-from tests.zoo import encode, frames_in
+from tests.rig.zoo import encode, frames_in
 
 CTRL_C, CTRL_Z, CTRL_BACKSLASH = b"\x03", b"\x1a", b"\x1c"
 UP, DOWN = b"\x1b[A", b"\x1b[B"
@@ -43,7 +45,8 @@ JAPANESE_TITLE = "すべての部屋で、家の中でも庭でも、そして�
 PLAIN_CLIENT = re.compile(
     r"state=playing position_s=[\d.]+ duration_s=(?:-|[\d.]+) buffer_s=[\d.]+ expected=\d+"
     r" intact=\d+ retransmitted=\d+ rebuilt=\d+ lost=0 concealed_s=[\d.]+ paused_s=0\.00"
-    r" underruns=\d+ jitter_ms=(?:-|[\d.]+) rtt_ms=(?:-|[\d.]+) title=In Every .*"
+    r" underruns=\d+ device_underruns=\d+ jitter_ms=(?:-|[\d.]+) rtt_ms=(?:-|[\d.]+)"
+    r" title=In Every .*"
 )
 PLAIN_SERVER = re.compile(
     r"state=broadcasting position_s=[\d.]+ duration_s=[\d.]+ listeners=\d+ lost=0 repaired=\d+"
@@ -98,6 +101,11 @@ def result(folder: Path) -> dict[str, Any]:
     return content
 
 
+def find_chart(label: str, one: Terminal) -> re.Match[str] | None:
+    """The row of this figure, if it has its chart of the last minute."""
+    return re.search(rf"^{label} .*  [▁▂▃▄▅▆▇█]", one.screen, re.MULTILINE)
+
+
 def test_both_show_a_screen_and_leave_a_tidy_one_when_ctrl_c_is_typed(
     song: Path, tmp_path: Path
 ) -> None:
@@ -117,9 +125,7 @@ def test_both_show_a_screen_and_leave_a_tidy_one_when_ctrl_c_is_typed(
             head = "listener since loss repaired jitter RTT buffer state"
             assert sends.rows[4].split() == head.split()
             for label in ("buffer", "loss", "jitter", "volume"):
-                assert re.search(rf"^{label} .*  [▁▂▃▄▅▆▇█]", hears.screen, re.MULTILINE), (
-                    hears.screen
-                )
+                watch(partial(find_chart, label, hears), hears)
             for one in (hears, sends):
                 leave(one, CTRL_C)
     for one, figures in ((sends, "datagrams sent"), (hears, "messages expected")):
@@ -135,7 +141,7 @@ def test_each_key_does_what_the_last_line_says(broadcast: Server, tmp_path: Path
         assert keys == "space pause · ↑↓ volume · m mute · s statistics · q quit"
         one.press(b" ")
         watch(lambda: one.rows[0].startswith("paused"), one)
-        watch(lambda: "paused 0:01" in one.screen, one)
+        watch(lambda: re.search("paused 0:0[1-9]", one.screen), one)
         one.press(b" ")
         watch(lambda: one.rows[0].startswith("playing"), one)
         one.press(UP + b"\x1bOA" + UP)
@@ -214,7 +220,9 @@ def test_in_the_background_it_leaves_the_terminal_to_others(
     with terminal(tmp_path, "client.py", *where, shell=IN_BACKGROUND) as one:
         log = tmp_path / "logs" / "client.log"
         watch(lambda: log.exists() and "first sound" in log.read_text(), one)
-        watch(lambda: "AUDIO" in log.read_text().partition("first sound")[2], one)
+        messages_log = tmp_path / "logs" / "client-messages.log"
+        heard = messages_log.read_text().count("AUDIO")
+        watch(lambda: messages_log.read_text().count("AUDIO") > heard, one)
         assert TO_ITS_SCREEN not in one.text
         assert one.modes == one.modes_before
         # What is typed is for the shell, which brings it to the foreground.
@@ -238,8 +246,8 @@ def test_an_exception_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "import sys\n"
-        "from shell.live import Live\n"
-        "from shell.stopping import Signals\n"
+        "from shell.terminal.live import Live\n"
+        "from shell.process.stopping import Signals\n"
         "class View:\n"
         "    def lines(self, columns, rows):\n"
         "        if live.typed():\n"
@@ -260,12 +268,21 @@ def test_an_exception_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
         assert one.is_tidy()
 
 
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+CAN_IMPORT_IN_ASCII = pytest.mark.skipif(
+    not sys.prefix.isascii(), reason="CPython loads no extensions from a path that is not ASCII"
+)
+
+
 @pytest.mark.parametrize(
     ("environment", "more"),
-    [({"NO_COLOR": "1"}, ()), ({"TERM": "dumb"}, ()), ({"LC_ALL": "C", "PYTHONUTF8": "0",
-      "PYTHONCOERCECLOCALE": "0"}, ()), ({}, ("-q",))],
-    ids=["NO_COLOR", "dumb", "ascii", "quiet"],
-)  # fmt: skip
+    [
+        pytest.param({"NO_COLOR": "1"}, (), id="NO_COLOR"),
+        pytest.param({"TERM": "dumb"}, (), id="dumb"),
+        pytest.param(ASCII, (), id="ascii", marks=CAN_IMPORT_IN_ASCII),
+        pytest.param({}, ("-q",), id="quiet"),
+    ],
+)
 def test_a_terminal_that_wants_no_screen_gets_plain_lines_and_still_has_keys(
     environment: dict[str, str], more: tuple[str, ...], broadcast: Server, tmp_path: Path
 ) -> None:
@@ -405,9 +422,11 @@ def test_of_30_listeners_the_worst_are_on_a_screen_of_24_lines(tmp_path: Path) -
             ),
         ):  # fmt: skip
             watch(lambda: re.search(r"[1-9]\d* lost", sends.rows[2]), sends)
+            # Of each there must be a REPORT that was read.
+            row = re.compile(r"127\.0\.0\.1:\d+ +\S+ +[0-9.]+ ")
+            watch(lambda: len([*filter(row.match, sends.rows[5:21])]) == 16, sends)
             watch(lambda: "and 15 more" in sends.screen, sends)
             table = sends.rows[5:]
-            assert all(re.match(r"127\.0\.0\.1:\d+ ", row) for row in table[:16])
             assert table[16] == "and 15 more"
             shares = [float(row.split()[2]) for row in table[:16]]
             assert shares[0] > 0

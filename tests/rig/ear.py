@@ -1,15 +1,15 @@
-"""Holds what was heard against what should have been heard, sample by sample.
+"""Compares what was heard with what should have been heard, sample by sample.
 
     hearing = ear.compare(recording, reference)
     assert hearing                     # if not, pytest shows what was heard, and where
 
 Both are PCM, signed 16 bit, interleaved, of one rate. The reference may lie anywhere in the
-recording; before and after it there must be silence. The comparison is exact: one sample that
-is missing, added or different is a fault. The reference must not repeat itself, as noise or music
-does not; a pure tone is of no use, for a piece cut out of it cannot be seen.
+recording; before and after it there must be silence. The comparison is exact: one sample missing,
+added or different is a fault. The reference must not repeat itself: noise and music do not, but a
+piece that is missing from a pure tone cannot be seen.
 
-It works like `diff`: an exact piece of the reference is looked for in the recording, the match
-is extended both ways as far as it goes, and what lies between two matches is a fault.
+It works like `diff`: an exact piece of the reference is looked for in the recording, the match is
+extended both ways as far as possible, and what lies between two matches is a fault.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 ANCHOR_FRAMES = 64
-"""1.5 ms at 44.1 kHz: 256 bytes of noise or music occur only once in any recording."""
+"""Length of a match to begin with: 256 bytes of stereo occur only once in noise or music."""
 
 HASTE = 8
-"""What is equal for less than this part of the hole before it is not seen: to look for each piece
-of a long hole in all that follows takes long."""
+"""Matches shorter than this part of the hole before them are not found: looking for every piece of
+a long hole would take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Fault:
     """gap (silence put in), silence (instead of audio), cut (audio left out), repeat (of what came
     just before), alteration (other audio, just as long), insertion, or jump (anything else)."""
     at_s: float
-    """Where in the reference."""
+    """Place in the reference."""
     missing_s: float
-    """How much of the reference was not heard."""
+    """Length of the part of the reference that was not heard."""
     added_s: float
-    """How much was heard in its place."""
+    """Length of what was heard in its place."""
 
     def __str__(self) -> str:
         return (
@@ -48,11 +48,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hearing:
-    """What was heard. True if it is the whole reference, and nothing else."""
+    """What was heard; true if it is the whole reference and nothing else."""
 
     reference_s: float
     begins_s: float | None
-    """Where in the recording the reference begins. None: nothing of it was heard."""
+    """Place in the recording where the reference begins; None: nothing of it was heard."""
     missing_at_start_s: float
     missing_at_end_s: float
     noise_before: bool
@@ -85,7 +85,7 @@ class Hearing:
 
 
 class _Match(NamedTuple):
-    """So many equal frames, at these two places."""
+    """Equal frames, and their places in both."""
 
     reference: int
     recording: int
@@ -95,7 +95,7 @@ class _Match(NamedTuple):
 def compare(
     recording: bytes, reference: bytes, frame_rate_hz: int = 44_100, channels: int = 2
 ) -> Hearing:
-    """Hold `recording` against `reference`. Both must be whole frames."""
+    """Compare `recording` with `reference`. Both must be whole frames."""
     return _Ear(recording, reference, frame_rate_hz, 2 * channels).listen()
 
 
@@ -126,7 +126,7 @@ class _Ear:
         )
 
     def _matches(self) -> Iterator[_Match]:
-        """Equal pieces, as long as they can be, in the order of both."""
+        """The longest equal pieces, in the order of both."""
         wanted = heard = 0
         while (anchor := self._next_anchor(wanted, heard)) is not None:
             back = self._equal_before(*anchor, most=min(anchor[0] - wanted, anchor[1] - heard))
@@ -179,7 +179,7 @@ class _Ear:
 
 
 def _longest(most: int, holds: Callable[[int], bool]) -> int:
-    """The largest n up to `most` for which holds(n), which holds for everything smaller too."""
+    """The largest n up to `most` for which `holds` is true; it is true for all smaller n."""
     good, step = 0, 1
     while step and good < most:
         if holds(min(good + step, most)):

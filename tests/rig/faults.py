@@ -7,15 +7,15 @@ import resource
 from collections.abc import Iterable
 from datetime import datetime
 
-from tests.programs import Program
+from tests.rig.programs import Program
 
 MOST_S = 3.0
-"""So soon after a fault has gone, whoever can hear again must."""
+"""Longest time from the end of a fault until sound is heard again, where it can be."""
 
 
 def logged_at_s(program: Program, pattern: str) -> float:
     """When the last line that looks so was logged, in seconds since the epoch."""
-    times = re.findall(rf"^(\S+ \S+) - \w+ - .*{pattern}", program.log, re.MULTILINE)
+    times = re.findall(rf"^(\S+ \S+) - \d+ - \w+ - .*{pattern}", program.log, re.MULTILINE)
     return _seconds(times[-1])
 
 
@@ -40,7 +40,7 @@ def set_limit(program: Program, which: int, soft: int | None) -> None:
 
 
 def _heard_after(program: Program, since: float) -> float | None:
-    found = re.findall(r"^(\S+ \S+) - INFO - AUDIO \d+: heard in (\S+) s$", program.log, re.M)
+    found = re.findall(r"^(\S+ \S+) - \d+ - INFO - AUDIO \d+: heard in (\S+) s$", program.log, re.M)
     times = (_seconds(stamp) + float(in_s) for stamp, in_s in found if _seconds(stamp) >= since)
     return next(times, None)
 

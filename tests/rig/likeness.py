@@ -1,12 +1,12 @@
-"""How near to the undamaged music a hole sounds: what is heard now, and if it were silent.
+"""How near to the undamaged music a concealed hole sounds, beside a silent one.
 
-    python -m tests.likeness
+    python -m tests.rig.likeness
 
 One message after another is lost, each by itself. Over the span that is concealed for it, short
 spectra are compared band by band: the log-spectral distance in dB, RMS over the bands and mean over
-the windows. A window lasts about 20 ms; a band is a third of an octave; what is 50 dB
-below the loudest band of the span is not heard, and counts as equal. And the signal-to-noise ratio
-over the span, which silence has at 0 dB by definition. Of stereo, the left channel.
+the windows. A window lasts about 20 ms and a band is a third of an octave; everything 50 dB below
+the loudest band of the span is inaudible and counts as equal. The signal-to-noise ratio over the
+span is given, too; that of silence is 0 dB by definition. Stereo is measured in its left channel.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from broadcasting.source import Segment, read_segments
-from listening.decoder import Decoder
-from listening.pcm import PcmFormat
-from tests.programs import SAMPLE
-from tests.zoo import reference_pcm, zoo_file
+from audio.mpeg_audio import split_frames
+from broadcasting.source.segments import Segment, read_segments
+from listening.sound.decoder import Decoder
+from listening.sound.pcm import PcmFormat
+from tests.rig.programs import SAMPLE
+from tests.rig.zoo import reference_pcm, zoo_file
 
 NAMES = ("sample", "cbr-128.mp3", "vbr.mp3", "mono.mp3", "mpeg2-24.mp3", "mpeg25-8-mono.mp3")
 MAX_DATA_BYTES = 1316
@@ -33,18 +34,18 @@ FADE_S = 0.005
 
 
 class Place(NamedTuple):
-    """One hole: left channel of the span, and of the file itself there."""
+    """One hole: the left channel of the span as heard, as in the file, and as silence."""
 
     heard: Sequence[int]
     wanted: Sequence[int]
     silent: Sequence[int]
     around: Sequence[int]
-    """Of the file, with 50 ms more on either side."""
+    """The span in the file, with 50 ms more on either side."""
     frame_rate_hz: int
 
 
 class Likeness(NamedTuple):
-    """Of all places of one file, in dB."""
+    """Figures of all places of one file, in dB."""
 
     distances: Sequence[float]
     silence_distances: Sequence[float]
@@ -52,12 +53,12 @@ class Likeness(NamedTuple):
 
     @property
     def nearer(self) -> int:
-        """In how many places it is nearer than silence."""
+        """Number of places that are nearer than silence."""
         return sum(a < b for a, b in zip(self.distances, self.silence_distances, strict=True))
 
 
 def places(name: str, most: int) -> Iterator[Place]:
-    """Up to `most` holes of one lost message, evenly over the file, where it is not silent."""
+    """Up to `most` holes of one lost message, spread over the file, where it is not silent."""
     path = SAMPLE if name == "sample" else zoo_file(name).path
     segments = list(read_segments([path], MAX_DATA_BYTES))
     reference = reference_pcm(path)
@@ -71,7 +72,7 @@ def places(name: str, most: int) -> Iterator[Place]:
 
 
 def measure(name: str, most: int) -> Likeness:
-    """Of one file."""
+    """Measure up to `most` places of one file."""
     distances, silences, ratios = [], [], []
     for place in places(name, most):
         distances.append(distance_db(place.wanted, place.heard, place.frame_rate_hz))
@@ -93,7 +94,7 @@ def distance_db(wanted: Sequence[int], heard: Sequence[int], frame_rate_hz: int)
 
 
 def ratio_db(wanted: Sequence[int], heard: Sequence[int]) -> float:
-    """Signal to noise."""
+    """The signal-to-noise ratio of `heard`."""
     noise = sum((w - h) ** 2 for w, h in zip(wanted, heard, strict=True))
     return 10 * math.log10(sum(w * w for w in wanted) / max(noise, 1))
 
@@ -107,7 +108,7 @@ def _place(segments: list[Segment], lost: int, reference: bytes, pcm: PcmFormat)
         one = segments[number]
         if number != lost:
             parts += decoder.decode(
-                one.data,
+                split_frames(one.data),
                 one.media_time_us,
                 one.track.number,
                 one.skip_samples,

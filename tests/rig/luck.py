@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 LITTLE = "LITTLE_LUCK" in os.environ
 """Set by tools/test.py for all Pythons but the first."""
+
+once = pytest.mark.once
+"""Mark of hours, crowds and networks in virtual time: they run on the first Python only."""
 
 
 def seeds(count: int) -> range:

@@ -12,20 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
+from broadcasting.audience.seal import ServerSeal
 from broadcasting.broadcast import Broadcast
-from broadcasting.registry import Change
-from broadcasting.seal import ServerSeal
+from broadcasting.sending.turns import Turn
 from broadcasting.settings import Settings
-from broadcasting.source import Segment, Track
-from broadcasting.turns import Turn
-from listening.listen import End, Gap, Listen, NewStream, Playable, Ready, Restart
-from listening.seal import ClientSeal
+from broadcasting.source.segments import Segment
+from broadcasting.source.tracks import Track
+from listening.arrival.playable import EndOfStream, Gap, NewStream, Playable, Ready, Restart
+from listening.listen import Listen
+from listening.session.seal import ClientSeal
 from listening.simulated_network import type_of
 from message import SALT_BYTES, SEALED
+from simulation.link_conditions import LinkConditions
+from simulation.simulated_link import Fate, SimulatedLink, fates
 from wire.address import Address
-from wire.link_conditions import LinkConditions
 from wire.seal import Key
-from wire.simulated_link import Fate, SimulatedLink, fates
 
 SERVER: Address = ("192.0.2.1", 4501)
 
@@ -39,6 +40,10 @@ TRACK = Track(
     channels=2,
     bit_rate_bps=128_000,
 )
+
+
+class NotYet:
+    """In a programme: nothing can be read of it at this moment."""
 
 
 def client_address(number: int) -> Address:
@@ -106,6 +111,7 @@ class Listener:
         *,
         buffer_s: float | None,
         timeout_s: float,
+        lead_s: float,
         waits: bool,
         seal: ClientSeal | None = None,
     ) -> None:
@@ -119,7 +125,7 @@ class Listener:
             nonce=f"{number:016x}",
             timeout_s=timeout_s,
             buffer_s=buffer_s,
-            lead_s=0.0,
+            lead_s=lead_s,
             waits=waits,
             random=Random(number),
             now=now,
@@ -140,7 +146,8 @@ class Listener:
         for item in self.core.audio_to_play(now):
             self.played.append(item)
             self.played_at.append(now)
-            self.ended = self.ended or isinstance(item, End)
+            self.ended = self.ended or isinstance(item, EndOfStream)
+        assert balanced(self)
 
     def count(self, kind: type[NewStream | Restart]) -> int:
         """How many items of `kind` were played."""
@@ -153,7 +160,7 @@ class Network:
     def __init__(
         self,
         settings: Settings | None = None,
-        programme: Iterator[Segment] | None = None,
+        programme: Iterator[Segment | NotYet] | None = None,
         link: Link | LinkConditions | None = None,
         key: Key | None = None,
     ) -> None:
@@ -176,10 +183,14 @@ class Network:
             settings or Settings(), programme if programme is not None else segments(100)
         )
 
-    def start_server(self, settings: Settings, programme: Iterator[Segment]) -> None:
+    def start_server(self, settings: Settings, programme: Iterator[Segment | NotYet]) -> None:
         """Start the server, or another one in its place."""
         run = next(self._runs)
-        self._changes: list[Change] = []
+        self.answers: list[tuple[bytes, Address]] = []
+        """What the server has answered and not sent yet."""
+        self._server_due: float | None = None
+        self.finished = False
+        """Whether the server may leave."""
         self._audience: list[Address] = []
         tokens = itertools.count(run * 1_000_000)
         self.programme = programme
@@ -204,6 +215,7 @@ class Network:
         *,
         buffer_s: float | None = 1.0,
         timeout_s: float = 10.0,
+        lead_s: float = 0.0,
         waits: bool = False,
         key: Key | None = None,
     ) -> Listener:
@@ -214,6 +226,7 @@ class Network:
             self.now,
             buffer_s=buffer_s,
             timeout_s=timeout_s,
+            lead_s=lead_s,
             waits=waits,
             seal=ClientSeal(key, self.draw_salt) if key else None,
         )
@@ -232,6 +245,12 @@ class Network:
         self.bytes_of[data[3] & ~SEALED] += len(data)
         self.links[side].receive_datagram(data, address, self.now)
 
+    def bring(self, data: bytes, address: Address) -> None:
+        """A datagram comes to the server from `address`; what it answers goes with the next."""
+        if self.server is not None:
+            received = self.server.receive_datagram(data, address, self.now)
+            self.answers += received.answers if received else ()
+
     @property
     def lost_audio(self) -> int:
         """AUDIO messages that did not arrive."""
@@ -248,35 +267,39 @@ class Network:
 
     def _exchange(self) -> None:
         """Both sides do what is due now."""
-        server = self.server
-        if server is not None:
-            while server.wants_segment:
-                segment = next(self.programme, None)
-                if segment is None:
-                    server.end_of_source()
-                else:
-                    server.add_segment(segment)
-            server.on_due(self.now)
-            self._changes += server.take_changes()
-            turn = server.take_turn(self.now)
-            if turn is not None:
-                self._broadcast(server, turn)
-            for data, address in server.datagrams_to_send(self.now):
-                self.send("server", data, address)
+        if self.server is not None:
+            self._step(self.server)
         for listener in self.listeners:
             listener.core.on_due(self.now)
             listener.play(self.now)
             for data, _ in listener.core.datagrams_to_send(self.now):
                 self.send("client", data, listener.address)
 
+    def _step(self, server: Broadcast) -> None:
+        wants_segment = True
+        while wants_segment:
+            step = server.step(self.now)
+            for address in step.left:
+                self._audience.remove(address)
+            self._audience += step.joined
+            if step.turn is not None:
+                self._broadcast(server, step.turn)
+            answers, self.answers = [*self.answers, *step.answers], []
+            for data, address in answers:
+                self.send("server", data, address)
+            self._server_due, self.finished = step.due, step.finished
+            wants_segment = step.wants_segment
+            if not wants_segment:
+                break
+            segment = next(self.programme, None)
+            if isinstance(segment, NotYet):
+                break
+            if segment is None:
+                server.end_of_source()
+            else:
+                server.add_segment(segment)
+
     def _broadcast(self, server: Broadcast, turn: Turn) -> None:
-        if turn.is_first:
-            for address, joined in self._changes:
-                if joined:
-                    self._audience.append(address)
-                else:
-                    self._audience.remove(address)
-            self._changes = []
         count = len(self._audience)
         part = self._audience[
             count * turn.part // turn.parts : count * (turn.part + 1) // turn.parts
@@ -297,7 +320,7 @@ class Network:
     def _next_due(self) -> float:
         times = [link.next_due() for link in self.links.values()]
         if self.server is not None:
-            times.append(self.server.next_due())
+            times.append(self._server_due)
         for listener in self.listeners:
             times += [listener.core.next_due(), listener.core.next_playable()]
         return min((t for t in times if t is not None), default=float("inf"))
@@ -305,18 +328,19 @@ class Network:
     def _deliver(self) -> None:
         by_address = {listener.address: listener for listener in self.listeners}
         for data, address in self.links["client"].datagrams_to_send(self.now):
-            if self.server is not None:
-                self.server.receive_datagram(data, address, self.now)
+            self.bring(data, address)
         for data, address in self.links["server"].datagrams_to_send(self.now):
             if address in by_address:
                 by_address[address].core.receive_datagram(data, SERVER, self.now)
 
 
 def balanced(listener: Listener) -> bool:
-    """Whether the identities of the statistics hold at the end."""
-    count = listener.core.statistics
+    """Whether the identities of the statistics hold, at any time."""
+    now = listener.core.snapshot(0.0)
+    count = now.statistics
+    settled = count.intact + count.retransmitted + count.rebuilt + count.lost
     return (
-        count.expected == count.intact + count.retransmitted + count.rebuilt + count.lost
+        count.expected == settled + now.awaited
         and count.received == count.intact + count.retransmitted + count.duplicates + count.late
     )
 

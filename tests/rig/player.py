@@ -1,9 +1,8 @@
-"""Plays noise on the default sound device, as live as it comes, and says how it went.
+"""Plays noise on the default sound device at the pace of a live stream, and prints how it went.
 
-    python -m tests.player '{"frame_rate_hz": 44100, "channels": 2, "duration_s": 5}'
+    python -m tests.rig.player '{"frame_rate_hz": 44100, "channels": 2, "duration_s": 5}'
 
-A program, because sound cards are chosen by the environment, and the tests that record it choose
-their own.
+It is a program because the environment chooses the sound card, and each test sets its own.
 """
 
 import json
@@ -16,14 +15,14 @@ from pydub import AudioSegment
 
 from listening.outputs import OutputError, speaker
 from listening.outputs.device import Device
-from listening.pcm import PcmFormat
+from listening.sound.pcm import PcmFormat
 
 MESSAGE_FRAMES = 3 * 1152
-"""What a datagram holds of 128 kbit/s."""
+"""Frames of PCM in one datagram at 128 kbit/s."""
 
 
 def noise(pcm: PcmFormat, duration_s: float) -> bytes:
-    """Sound that never repeats."""
+    """Noise: sound that never repeats itself."""
     return random.Random(7).randbytes(int(duration_s * pcm.frame_rate_hz) * pcm.frame_bytes)
 
 
@@ -39,7 +38,7 @@ def segments(sound: bytes, pcm: PcmFormat) -> Iterator[AudioSegment]:
 
 
 def main() -> None:
-    """Play as the first argument says, and print what came of it, as JSON."""
+    """Play as the first argument says, and print the figures as JSON."""
     options = json.loads(sys.argv[1])
     pcm = PcmFormat(options["frame_rate_hz"], options["channels"])
     one: Device | speaker.Speaker = speaker.Speaker(options.get("reel_s"))

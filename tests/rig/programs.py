@@ -26,13 +26,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "samples" / "sample.mp3"
 
 WAIT_S = 25.0
 """Far longer than anything here takes on a busy machine, and less than the time-out of a test."""
 
 POLL_S = 0.005
+
+STAMP_CHARACTERS = len("2026-01-31 23:59:59,999")
+_STAMP = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - )", re.MULTILINE)
+"""Where a record of a log begins; a traceback is part of the one before."""
 
 Argument = str | Path | int | float
 Found = TypeVar("Found")
@@ -58,7 +62,8 @@ class Program:
         """
         name = Path(script).stem
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
-        self._log = self.folder / "logs" / f"{name}.log"
+        logs = self.folder / "logs"
+        self._logs = (logs / f"{name}.log", logs / f"{name}-messages.log")
         with self._said("stdout").open("wb") as out, self._said("stderr").open("wb") as err:
             self.process = subprocess.Popen(
                 [*within, *command(script, arguments)],
@@ -85,7 +90,7 @@ class Program:
 
     @property
     def stdout(self) -> str:
-        """What it wrote to standard output, up to now."""
+        """Standard output so far."""
         return self.stdout_bytes.decode(errors="replace")
 
     @property
@@ -98,12 +103,19 @@ class Program:
 
     @property
     def log(self) -> str:
-        """What it has logged, up to now."""
-        return self._log.read_text() if self._log.exists() else ""
+        """Both logs so far, in the order of time."""
+        texts = (path.read_text() for path in self._logs if path.exists())
+        records = (record for text in texts for record in _STAMP.split(text))
+        return "".join(sorted(records, key=lambda record: record[:STAMP_CHARACTERS]))
+
+    @property
+    def events(self) -> str:
+        """Event log so far."""
+        return self._logs[0].read_text() if self._logs[0].exists() else ""
 
     @property
     def _log_bytes(self) -> int:
-        return self._log.stat().st_size if self._log.exists() else 0
+        return sum(path.stat().st_size for path in self._logs if path.exists())
 
     @property
     def result(self) -> dict[str, Any]:
@@ -172,11 +184,16 @@ def server(folder: Path, *arguments: Argument, port: int = 0, **how: Any) -> Ite
 
 @contextlib.contextmanager
 def client(
-    folder: Path, of: Server | int, *arguments: Argument, host: str = "127.0.0.1", **how: Any
+    folder: Path,
+    of: Server | int,
+    *arguments: Argument,
+    host: str = "127.0.0.1",
+    script: str = "client.py",
+    **how: Any,
 ) -> Iterator[Program]:
     """A client of this server, or of whoever has this port; `how` is for Program."""
     port = of if isinstance(of, int) else of.port
-    with Program(folder, "client.py", (host, port, *arguments), **how) as program:
+    with Program(folder, script, (host, port, *arguments), **how) as program:
         yield program
 
 

@@ -1,17 +1,17 @@
-"""A real sound server for tests: PulseAudio of one's own, whose only loudspeaker is recorded.
+"""A real sound server for tests: a private PulseAudio whose only loudspeaker is recorded.
 
     with pulse.server(tmp_path) as sound:
         subprocess.run([...], env=sound.environment, check=True)
         heard = sound.recording()            # PCM, signed 16 bit little-endian, interleaved
 
-or, when nothing but the sound matters, and a busy machine shall not spoil it,
+or, when only the sound matters and a busy machine must not spoil it,
 
     heard = pulse.record(tmp_path, lambda sound: subprocess.run([...], env=sound.environment))
 
-The loudspeaker is a null sink with the rate and the channels of the stream, so PulseAudio has
-nothing to convert and the recording is the sent PCM, bit for bit. Nothing of the user's own sound
-set-up is read, spoken to or started. Every wait ends when something is seen to be ready, or fails
-with what the programs said.
+The loudspeaker is a null sink with the rate and the channels of the stream, so PulseAudio converts
+nothing and the recording is the sent PCM, bit for bit. The user's own sound set-up is neither read
+nor started nor used. Every wait ends when something is ready, or fails with what the programs
+said.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 READY_WITHIN_S = 20.0
-"""An idle machine takes 0.1 s; a hang should not take minutes."""
+"""Longest wait for a program to start or end; an idle machine takes 0.1 s."""
 POLL_S = 0.01
 LONGEST_SOCKET_PATH_BYTES = 107
 """sockaddr_un.sun_path on Linux holds 108 bytes, one of them the final zero."""
 
 UNDERRUN = "underrun of '"
-"""What PulseAudio logs: "Implicit underrun of 'ALSA Playback'"."""
+"""Part of what PulseAudio logs: "Implicit underrun of 'ALSA Playback'"."""
 
 NICE = -11
-"""What PulseAudio gives itself, where that is permitted. Whoever plays needs the time as much: what
+"""Priority that PulseAudio gives itself where that is permitted. A player needs it as much: what
 simpleaudio hands over lasts 0.1 s."""
 
 MOST_ATTEMPTS = 4
@@ -91,13 +91,13 @@ class SoundServer:
     def underruns(self) -> int:
         """How often a program that was playing did not deliver in time.
 
-        simpleaudio always has something to deliver, be it silence; so with it an underrun says
-        that the machine was too busy, and the recording says nothing about the program.
+        simpleaudio always delivers, if only silence: an underrun of it means that the machine was
+        too busy, and that the recording tells nothing about the program.
         """
         return self._log("pulseaudio").read_text(errors="replace").count(UNDERRUN)
 
     def start(self) -> None:
-        """Returns when it plays and records."""
+        """Start the server and its recorder, and wait until both work."""
         (self._folder / "alsa.conf").write_text(ALSA_CONFIGURATION)
         self._starts += 1
         # A sink that rewinds puts audio where silence has been recorded already, and its first
@@ -117,7 +117,7 @@ class SoundServer:
         self._wait_for_tape(1)
 
     def stop(self) -> None:
-        """End both programs. What is recorded stays."""
+        """End both programs, and keep what was recorded."""
         for process in (self._recorder, self._server):
             if process is not None and process.poll() is None:
                 process.terminate()
@@ -128,7 +128,7 @@ class SoundServer:
                     process.wait()
 
     def die(self) -> bytes:
-        """Killed, like a server that crashes; what it played. `start` starts another."""
+        """Kill the server, as in a crash; returns what it played. `start` starts another."""
         assert self._server is not None, "start() comes first"
         assert self._recorder is not None, "start() comes first"
         recording = self.recording()
@@ -187,8 +187,8 @@ class SoundServer:
 def server(folder: Path, frame_rate_hz: int = 44_100, channels: int = 2) -> Iterator[SoundServer]:
     """Start a sound server that keeps its files in `folder`; stop it at the end, whatever happens.
 
-    Programs started within the block go before others where that is permitted, as it is to root: a
-    busy machine shall not spoil the sound.
+    Programs started within the block have priority where that is permitted, as it is to root: a
+    busy machine must not spoil the sound.
 
     Raises RuntimeError when PulseAudio is not installed or does not start.
     """
@@ -203,7 +203,7 @@ def server(folder: Path, frame_rate_hz: int = 44_100, channels: int = 2) -> Iter
 
 @contextlib.contextmanager
 def _priority() -> Iterator[None]:
-    """NICE for this thread and for the processes it starts, if it may."""
+    """Priority `NICE` for this thread and the processes it starts, where that is permitted."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, min(before, NICE))
@@ -219,9 +219,9 @@ def record(
     frame_rate_hz: int = 44_100,
     channels: int = 2,
 ) -> bytes:
-    """What is heard while `play` runs, on a machine that has the time for it.
+    """What is heard while `play` runs; it runs again when the machine was too busy.
 
-    If it had not, `play` runs again. Raises RuntimeError if it never has.
+    Raises RuntimeError when it always was.
     """
     for attempt in range(MOST_ATTEMPTS):
         attempt_folder = folder / f"sound{attempt}"

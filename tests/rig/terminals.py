@@ -25,7 +25,7 @@ from typing import Any
 
 import pyte
 
-from tests.programs import WAIT_S, Argument, command, usual_environment
+from tests.rig.programs import WAIT_S, Argument, command, usual_environment
 
 ROWS, COLUMNS = 24, 80
 
@@ -66,7 +66,8 @@ class Terminal:
         `shell`: what runs it, if that is not the test itself.
         """
         self.text = ""
-        self._ours, self._theirs = os.openpty()
+        self._open_ends = [*os.openpty()]
+        self._ours, self._theirs = self._open_ends
         termios.tcsetwinsize(self._theirs, size)
         self._screen = pyte.Screen(size[1], size[0])
         self._emulator = pyte.ByteStream(self._screen)
@@ -128,13 +129,13 @@ class Terminal:
 
     @property
     def pid(self) -> int:
-        """Of the program that a shell runs."""
+        """Process number of the program that the shell runs."""
         shell = self.process.pid
         return int(Path(f"/proc/{shell}/task/{shell}/children").read_text())
 
     @property
     def state(self) -> str:
-        """Of the process: R and S as it works, T when it is stopped."""
+        """State of the process: R and S as it works, T when it is stopped."""
         stat = Path(f"/proc/{self.pid}/stat").read_text()
         return stat.rpartition(")")[2].split()[0]
 
@@ -154,12 +155,17 @@ class Terminal:
             and self.text.rfind(BACK) >= self.text.rfind(TO_ITS_SCREEN)
         )
 
+    def hang_up(self) -> None:
+        """Close it, as a window is closed: the program gets SIGHUP."""
+        for end in self._open_ends:
+            os.close(end)
+        self._open_ends.clear()
+
     def close(self) -> None:
         if not self.has_ended():
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
+        self.hang_up()
 
 
 @contextlib.contextmanager
@@ -204,7 +210,7 @@ def watch(seen: Callable[[], object], *terminals: Terminal) -> None:
 
 
 def port_of(sends: Terminal) -> str:
-    """Of a server in a terminal, as soon as it listens."""
+    """Port of a server in a terminal, as soon as it listens."""
     watch(lambda: re.search(r"listening on .*:(\d+)\r", sends.text), sends)
     found: str = re.findall(r"listening on .*:(\d+)\r", sends.text)[0]
     return found

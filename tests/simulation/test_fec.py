@@ -14,14 +14,13 @@ from random import Random
 
 import pytest
 
-from broadcasting.parity import Fec
-from broadcasting.parity_control import MOST_PARITIES
-from broadcasting.settings import Settings
-from broadcasting.source import Segment
-from listening.listen import Ready
+from broadcasting.settings import Fec, Settings
+from broadcasting.source.segments import Segment
+from broadcasting.stream.parity_control import MOST_PARITIES
+from listening.arrival.playable import Ready
 from message import HEADER_BYTES, Message, Request, Type
-from tests.luck import seeds
-from tests.network import (
+from tests.rig.luck import once, seeds
+from tests.rig.network import (
     TRACK,
     Link,
     Listener,
@@ -31,9 +30,11 @@ from tests.network import (
     segments,
     silent_frame,
 )
-from tests.programs import ROOT
+from tests.rig.programs import ROOT
 from wire.address import Address
 from wire.parity import Parity
+
+pytestmark = once
 
 MINUTE = 766
 """Messages of 78 ms."""
@@ -352,7 +353,8 @@ def test_without_fec_there_is_no_parity_and_nothing_of_it_costs_anything() -> No
     assert Type.PARITY not in seen
     assert listener.core.accept is not None
     assert (listener.core.accept.block, listener.core.accept.burst_s) == (0, 1.0)
-    assert listener.core._rebuilder is None
+    assert listener.core._stream is not None
+    assert not listener.core._stream.has_parity
 
 
 def test_the_code_is_imported_only_where_there_is_parity() -> None:
@@ -377,11 +379,11 @@ def test_at_a_long_distance_a_tenth_lost_each_way_is_not_heard(seed: int) -> Non
 
 @pytest.mark.parametrize("fec", [Fec(20, 4), Fec(8, 2), Fec(40, 8)])
 def test_what_parity_will_give_is_not_asked_for(fec: Fec) -> None:
-    apart = 2 * (fec.messages + fec.parities) + 1
+    apart = 2 * (fec.messages + fec.parity_count) + 1
     lost = itertools.count()
 
     def drop(side: str, index: int) -> bool:
-        return side == "server" and next(lost) % apart in range(5, 5 + fec.parities)
+        return side == "server" and next(lost) % apart in range(5, 5 + fec.parity_count)
 
     network = Network(Settings(fec=fec), segments(MINUTE), Link(delay_s=0.025, drop=drop))
     listener = network.join()
@@ -390,7 +392,7 @@ def test_what_parity_will_give_is_not_asked_for(fec: Fec) -> None:
     assert heard_all_but(listener, set(), MINUTE)
     assert count.rebuilt > 20
     # What the last block lost is asked for when the stream has ended, if its parity was lost too.
-    assert count.requested <= fec.parities
+    assert count.requested <= fec.parity_count
 
 
 def test_what_parity_cannot_give_any_more_is_asked_for_at_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wire.link_conditions import LinkConditions
+from simulation.link_conditions import LinkConditions
 
 EVERYTHING = "loss=10%,burst=5,delay=50ms,jitter=20ms,reorder=2%,duplicate=1%,seed=7"
 
@@ -14,11 +14,8 @@ BAD = {
     "loss": "'loss' is none of",
     "loss=10%,": "'' is none of",
     "lost=10%": "'lost=10%' is none of",
-    "LOSS=10%": "'LOSS=10%' is none of",
-    " loss=10%": "' loss=10%' is none of",
     "loss=10%;delay=50ms": "loss is a share from 0% to 100%, as in 10%, not '10%;delay=50ms'",
     "loss=": "loss is a share",
-    "loss=10": "loss is a share",
     "loss=0.1": "loss is a share",
     "loss=150%": "loss is a share from 0% to 100%, as in 10%, not '150%'",
     "loss=-1%": "loss is a share",
@@ -26,7 +23,6 @@ BAD = {
     "loss=1e1%": "loss is a share",
     "loss=\u0661\u0660%": "loss is a share",
     "loss=10%%": "loss is a share",
-    "loss=10%\n": "loss is a share",
     "loss=10%,loss=20%": "loss stands there twice",
     "delay=50": "delay is a time from 0ms to 10s, as in 50ms, not '50'",
     "delay=50us": "delay is a time",
@@ -55,6 +51,13 @@ def test_every_word_means_what_it_says() -> None:
     assert LinkConditions.parse(EVERYTHING, seed=1) == LinkConditions(
         loss=0.1, burst=5, delay_s=0.05, jitter_s=0.02, reorder=0.02, duplicate=0.01, seed=7
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["loss=10, delay=50 ms", " LOSS = 10 % , delay=0.05s\n", "loss=10%,delay=50ms"]
+)
+def test_spaces_capitals_and_a_missing_per_cent_are_understood(text: str) -> None:
+    assert LinkConditions.parse(text, seed=1) == LinkConditions(loss=0.1, delay_s=0.05, seed=1)
 
 
 @pytest.mark.parametrize("text", ["loss=0%", "loss=100%", "delay=10s", "loss=75%,burst=3"])

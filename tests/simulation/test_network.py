@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
 
 from broadcasting.settings import Settings
-from broadcasting.source import Segment
-from listening.listen import NewStream, Ready
-from listening.session import REFUSALS
+from broadcasting.source.segments import Segment
+from listening.arrival.playable import NewStream, Ready
+from listening.session.connecting import REFUSALS
 from message import MAGIC, VERSION, Message, Type
-from tests.network import (
+from tests.rig.luck import once
+from tests.rig.network import (
     SERVER,
     TRACK,
     Link,
@@ -26,6 +28,8 @@ from tests.network import (
     silent_frame,
 )
 from wire.address import Address
+
+pytestmark = once
 
 
 def play_to_the_end(network: Network, *listeners: Listener) -> None:
@@ -57,7 +61,7 @@ def test_everything_is_heard_in_order_on_a_perfect_network() -> None:
     assert listener.gaps == 0
     assert listener.core.statistics.intact == listener.core.statistics.expected == 100
     assert network.server is not None
-    assert network.server.finished(network.now)
+    assert network.finished
 
 
 def test_the_first_sound_is_due_two_round_trips_after_the_start() -> None:
@@ -90,6 +94,22 @@ def test_a_listener_gets_no_message_twice_when_its_burst_and_the_live_stream_mee
     late = network.join()
     network.run(2)
     assert late.core.statistics.duplicates == 0
+
+
+def test_audio_from_before_a_listener_came_is_not_its_own() -> None:
+    """As after a restart of the client at the same port: some is on its way to the run before."""
+    network = Network()
+    network.join()
+    network.run(3)
+    late = network.join()
+    network.run(1)
+    first = late.sequences[0]
+    for kind in (Type.AUDIO, Type.REPEAT):
+        stray = Message(first - 1, kind, silent_frame(), 0xABC0001, (first - 1) * 78_367, 1)
+        late.core.receive_datagram(stray.pack(), SERVER, network.now)
+    count = late.core.statistics
+    assert (count.ignored, count.duplicates, count.late) == (2, 0, 0)
+    assert balanced(late)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -168,7 +188,7 @@ def test_stopping_the_server_ends_the_stream_where_it_is() -> None:
     play_to_the_end(network, listener)
     assert listener.core.statistics.lost == 0
     assert listener.sequences == list(range(len(listener.sequences)))
-    assert network.server.finished(network.now)
+    assert network.finished
 
 
 def test_stopping_the_server_before_the_start_ends_a_stream_of_nothing() -> None:
@@ -215,9 +235,9 @@ def test_a_listener_that_is_killed_loses_its_slot_after_the_time_out() -> None:
     assert network.server is not None
     network.remove(killed)
     network.run(4.0)
-    assert killed.address in network.server.addresses
+    assert killed.address in network.server.registry.addresses
     network.run(2.1)
-    assert network.server.addresses == (stays.address,)
+    assert network.server.registry.addresses == (stays.address,)
 
 
 def test_a_server_that_is_killed_and_restarted_is_found_and_heard_again() -> None:
@@ -322,13 +342,23 @@ def test_ten_times_the_speed_takes_a_tenth_of_the_time() -> None:
     assert network.now - began == pytest.approx(7.8, abs=1.2)
 
 
-def test_every_loss_is_logged_with_its_sequence(caplog: pytest.LogCaptureFixture) -> None:
+def test_every_loss_is_logged_with_its_sequence_and_the_losses_of_each_second_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     network = without_requests(random_loss(0.1, 4))
     listener = network.join()
     play_to_the_end(network, listener)
-    logged = {record.message for record in caplog.records if "lost" in record.message}
+    said = [(one.name, one.message) for one in caplog.records if "lost" in one.message]
     missing = set(range(100)) - set(listener.sequences)
+    logged = {text for name, text in said if name == "client.messages"}
     assert logged == {f"AUDIO {sequence}: lost" for sequence in missing}
+    seconds = [
+        re.fullmatch("in one second: ([0-9]+) lost", text)
+        for name, text in said
+        if name == "client"
+    ]
+    assert sum(int(found[1]) for found in seconds if found) == len(missing)
+    assert 1 < len(seconds) <= 9
 
 
 def with_a_short_one(before: int, after: int) -> Iterator[Segment]:
@@ -357,7 +387,7 @@ def test_the_last_message_of_a_file_is_not_taken_for_the_pace_of_the_next() -> N
     listener = network.join()
     play_to_the_end(network, listener)
     count = listener.core.statistics
-    assert (count.requested, count.needless, count.lost) == (len(lost), 0, 0)
+    assert (count.requested, count.spurious, count.lost) == (len(lost), 0, 0)
 
 
 @pytest.mark.parametrize("read", [True, False])
@@ -393,3 +423,24 @@ def test_who_was_cut_off_plays_again_two_seconds_after_the_network_is_back(cut_s
         assert one.core.statistics.reconnections == (cut_s > Settings().timeout_s)
         one.core.leave(network.now)
         assert balanced(one)
+
+
+def test_what_comes_after_the_final_figures_were_told_does_not_change_them() -> None:
+    kept: list[bytes] = []
+
+    def late(side: str, data: bytes, address: Address) -> None:
+        if data[3] == Type.AUDIO and Message.unpack(data).sequence == 20:
+            kept.append(data)
+        else:
+            send(side, data, address)
+
+    network = Network()
+    send, network.send = network.send, late  # type: ignore[method-assign]
+    listener = network.join()
+    network.run(3)
+    listener.core.leave(network.now)
+    told = listener.core.statistics.copy()
+    listener.core.receive_datagram(kept[0], SERVER, network.now)
+    newer = Message.unpack(kept[0])._replace(sequence=told.expected, media_time_us=0)
+    listener.core.receive_datagram(newer.pack(), SERVER, network.now)
+    assert listener.core.statistics == dataclasses.replace(told, ignored=told.ignored + 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wire.seal
-from broadcasting.parity import Fec
-from broadcasting.settings import Settings
+from broadcasting.settings import Fec, Settings
+from broadcasting.source.segments import Segment
 from message import SEALED, Message, Type
-from tests.network import Link, Network, random_loss, segments
+from tests.rig.luck import once
+from tests.rig.network import TRACK, Link, Network, client_address, random_loss, segments
 from wire.seal import KEY_BYTES, Key
+
+pytestmark = once
 
 
 class Watched:
@@ -46,6 +50,14 @@ def sealed() -> Iterator[dict[tuple[bytes, bytes], tuple[bytes, bytes]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire.seal, "ChaCha20Poly1305", lambda key: Watched(key, content))
         yield content
+
+
+def tracks(count: int, messages: int) -> Iterator[Segment]:
+    """`count` tracks of as many `messages` each; no two messages have the same data."""
+    for index, one in enumerate(segments(count * messages)):
+        number = index // messages + 1
+        track = dataclasses.replace(TRACK, number=number, title=f"Track {number}", duration_s=2.0)
+        yield dataclasses.replace(one, data=one.data[:-4] + index.to_bytes(4), track=track)
 
 
 def test_over_restarts_losses_and_repairs_no_nonce_comes_twice(
@@ -81,6 +93,22 @@ def test_over_restarts_losses_and_repairs_no_nonce_comes_twice(
     assert len(sealed) > 1000
 
 
+@pytest.mark.parametrize("fec", [None, Fec(10, 2)])
+def test_what_was_read_ahead_and_is_skipped_takes_no_nonce(
+    sealed: dict[tuple[bytes, bytes], tuple[bytes, bytes]], fec: Fec | None
+) -> None:
+    network = Network(Settings(fec=fec), tracks(9, 60), key=Key(bytes(KEY_BYTES)))
+    listener = network.join()
+    for _ in range(3):
+        network.run(2)
+        assert network.server is not None
+        network.server.skip()
+    network.run(40, until=lambda: listener.ended)
+    assert listener.core.statistics.lost == 0
+    numbers = [int.from_bytes(nonce[4:]) for _, nonce in sealed if nonce[0] == Type.AUDIO]
+    assert sorted(numbers) == listener.sequences
+
+
 def test_two_who_say_goodbye_with_the_same_number_are_not_answered_under_it(
     sealed: dict[tuple[bytes, bytes], tuple[bytes, bytes]],
 ) -> None:
@@ -101,25 +129,37 @@ def test_two_who_say_goodbye_with_the_same_number_are_not_answered_under_it(
     seed=st.integers(0, 10_000),
     loss=st.sampled_from([0.0, 0.1, 0.3]),
     actions=st.lists(
-        st.sampled_from(["join", "leave", "vanish", "restart", "wait"]), min_size=2, max_size=8
+        st.sampled_from(
+            ["join", "leave", "vanish", "move", "skip", "skip", "restart", "wait", "stop"]
+        ),
+        min_size=2,
+        max_size=8,
     ),
+    fec=st.sampled_from([None, Fec(4, 1), Fec(10, 3)]),
 )
-def test_whoever_comes_and_goes_no_nonce_comes_twice(
-    seed: int, loss: float, actions: list[str]
+def test_whoever_comes_and_goes_and_whatever_is_skipped_no_nonce_comes_twice(
+    seed: int, loss: float, actions: list[str], fec: Fec | None
 ) -> None:
     content: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire.seal, "ChaCha20Poly1305", lambda key: Watched(key, content))
-        chosen = Settings(fec=Fec(4, 1), timeout_s=1.0, wait_for=0)
+        chosen = Settings(fec=fec, timeout_s=1.0, wait_for=0)
         link = Link(0.01, random_loss(loss, seed))
-        network = Network(chosen, segments(10_000), link, key=Key(bytes(KEY_BYTES)))
+        network = Network(chosen, tracks(100, 25), link, key=Key(bytes(KEY_BYTES)))
         network.join()
-        for action in actions:
+        for number, action in enumerate(actions):
             network.run(0.7)
+            assert network.server is not None
             if action == "join":
                 network.join()
             elif action == "restart":
-                network.start_server(chosen, segments(10_000))
+                network.start_server(chosen, tracks(100, 25))
+            elif action == "skip":
+                network.server.skip()
+            elif action == "stop":
+                network.server.stop(network.now)
+            elif network.listeners and action == "move":
+                network.listeners[0].address = client_address(1000 + number)
             elif network.listeners and action == "leave":
                 network.listeners[0].core.leave(network.now)
             elif network.listeners and action == "vanish":

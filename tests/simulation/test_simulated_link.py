@@ -6,9 +6,8 @@ import itertools
 
 import pytest
 
-from wire.address import Address
-from wire.link_conditions import LinkConditions
-from wire.simulated_link import (
+from simulation.link_conditions import LinkConditions
+from simulation.simulated_link import (
     MAX_UNDER_WAY_BYTES,
     OVERHEAD_BYTES,
     Fate,
@@ -16,6 +15,10 @@ from wire.simulated_link import (
     SimulatedLink,
     fates,
 )
+from tests.rig.luck import once
+from wire.address import Address
+
+pytestmark = once
 
 HERE: Address = ("192.0.2.1", 4501)
 MANY = 100_000

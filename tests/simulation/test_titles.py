@@ -7,14 +7,14 @@ import dataclasses
 import pytest
 
 from broadcasting.settings import Settings
-from listening.listen import Ready
-from listening.titles import MOST_HEARD, MOST_TITLES, Title, Titles
+from listening.arrival.playable import Ready
+from listening.arrival.titles import MOST_HEARD, MOST_TITLES, Title, Titles
 from message import Type
-from tests.network import TRACK, Network, balanced, segments
+from tests.rig.network import TRACK, Network, balanced, segments
 from wire.address import Address
 
 DURATION_S = 40 * 3 * 1152 / 44_100
-"""Of each track here."""
+"""Length of each track here."""
 
 
 def test_a_title_holds_from_its_time_on_whatever_the_order_in_which_it_comes() -> None:
@@ -33,7 +33,9 @@ def test_what_was_heard_is_told_once_each() -> None:
     titles.learn(Title(200, "Two", "Somebody"))
     told = [titles.hand_out(time) for time in range(0, 300, 50)]
     assert [one.title for one in told if one] == ["One", "Two"]
-    assert [one.media_time_us for one in titles.heard] == [0, 200]
+    assert [one.media_time_us for one in titles.heard(250)] == [0, 200]
+    assert [one.media_time_us for one in titles.heard(200)] == [0]
+    assert titles.heard(0) == []
 
 
 def test_what_is_kept_is_bounded() -> None:
@@ -41,7 +43,7 @@ def test_what_is_kept_is_bounded() -> None:
     for time in range(3 * MOST_HEARD):
         titles.learn(Title(time, str(time), None))
         titles.hand_out(time)
-    assert (len(titles._known), len(titles.heard)) == (MOST_TITLES, MOST_HEARD)
+    assert (len(titles._known), len(titles.heard(1 << 60))) == (MOST_TITLES, MOST_HEARD)
 
 
 def test_the_title_changes_with_the_segment_that_sounds_even_if_it_was_lost_on_the_way() -> None:
@@ -68,6 +70,37 @@ def test_the_title_changes_with_the_segment_that_sounds_even_if_it_was_lost_on_t
         assert heard[1].media_time_us == programme[40].media_time_us
         assert balanced(listener)
         assert sum(isinstance(item, Ready) for item in listener.played) == 80
+
+
+@pytest.mark.parametrize(
+    ("waits", "titles"), [(False, ["Title 1"]), (True, ["Title 1", "Title 2"])]
+)
+def test_who_leaves_before_a_change_has_not_heard_the_next_title(
+    waits: bool, titles: list[str]
+) -> None:
+    tracks = [dataclasses.replace(TRACK, number=n, title=f"Title {n}") for n in (1, 2)]
+    programme = [
+        dataclasses.replace(one, track=tracks[index >= 40])
+        for index, one in enumerate(segments(80))
+    ]
+    network = Network(Settings(burst_s=2.0), iter(programme))
+    listener = network.join(waits=waits)
+    changes_us = programme[40].media_time_us
+    leaves_us = changes_us - 800_000
+
+    def position_us() -> float:
+        return listener.core.snapshot(network.now).position_s * 1e6
+
+    # What is written to a file is written as soon as it comes.
+    network.run(9, until=lambda: position_us() >= (changes_us + 80_000 if waits else leaves_us))
+    listener.core.leave(network.now)
+    listener.play(network.now)
+    network.run(1)
+    end = listener.core.snapshot(network.now)
+    assert [one.title for one in end.tracks] == titles
+    if not waits:
+        assert end.title == "Title 1"
+        assert end.position_s * 1e6 == pytest.approx(leaves_us, abs=80_000)
 
 
 @pytest.mark.parametrize("lost", [False, True])

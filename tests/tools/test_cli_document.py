@@ -1,27 +1,24 @@
-"""docs/cli.md says what the parsers say."""
+"""docs/cli.md says what the parsers say, and docs/usage.md what each option is good for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from broadcasting.arguments import parser as server_parser
 from listening.arguments import parser as client_parser
-from tests.programs import ROOT
+from tests.rig.programs import ROOT
 from tools.cli_document import document
 
-PAGE = Path(ROOT) / "docs" / "cli.md"
+DOCS = Path(ROOT) / "docs"
 
 
 def test_the_page_is_what_the_parsers_make() -> None:
     hint = "run: python -m tools.cli_document > docs/cli.md"
-    assert PAGE.read_text(encoding="utf-8") == document(), hint
+    assert (DOCS / "cli.md").read_text(encoding="utf-8") == document(), hint
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md"])
-def test_the_readme_names_every_option(name: str) -> None:
-    readme = (Path(ROOT) / name).read_text(encoding="utf-8")
+def test_the_usage_names_every_option() -> None:
+    usage = (DOCS / "usage.md").read_text(encoding="utf-8")
     options = {
         option
         for one in (*server_parser()._actions, *client_parser()._actions)
@@ -29,4 +26,4 @@ def test_the_readme_names_every_option(name: str) -> None:
         if option.startswith("--")
     }
     options -= {"--quiet", "--verbose"}  # by their short names
-    assert not {option for option in options if f"`{option}" not in readme}
+    assert not {option for option in options if f"`{option}" not in usage}

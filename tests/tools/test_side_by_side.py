@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.programs import POLL_S, ROOT, WAIT_S
+from tests.rig.programs import POLL_S, ROOT, WAIT_S
 
 PYTHON = """#!/bin/sh
 name=$(basename "$0")

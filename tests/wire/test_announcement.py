@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from listening.choosing import NotChosen, NothingFound, choose
 from message import MAX_TEXT, VERSION
-from shell.choosing import NotChosen, NothingFound, choose
-from shell.mdns import Found, own_addresses
+from shell.network.mdns import Found, own_addresses
 from wire.announcement import MOST_NAME_BYTES, SERVICE, Announcement, why_no_name
 
 KITCHEN = Found(Announcement("Kitchen", "Song"), ("192.0.2.7", "2001:db8::7"), 4501)

@@ -45,7 +45,7 @@ def block_of(sizes: list[int], first: int = 40, seed: int = 1) -> list[Message]:
 
 
 def numbers(parity: Parity) -> tuple[int, ...]:
-    return parity.first_sequence, parity.messages, parity.parities, parity.index
+    return parity.first_sequence, parity.messages, parity.parity_count, parity.index
 
 
 def after_loss(block: list[Message], parities: int, lost: set[int]) -> list[Message]:
@@ -125,8 +125,8 @@ def test_parity_of_any_bytes_is_checked_or_refused(data: bytes) -> None:
         parity = Parity.from_message(Message(7, Type.PARITY, data))
     except MessageError:
         return
-    assert 0 <= parity.index < parity.parities
-    assert 0 < parity.messages <= MOST_SHARDS - parity.parities
+    assert 0 <= parity.index < parity.parity_count
+    assert 0 < parity.messages <= MOST_SHARDS - parity.parity_count
     assert data.endswith(parity.shard)
 
 

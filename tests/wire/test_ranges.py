@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.luck import examples
+from tests.rig.luck import examples
 from wire.ranges import ranges_in, ranges_of, texts_of
 
 REPEATABLE = settings(deadline=None, derandomize=True, database=None, max_examples=examples(200))

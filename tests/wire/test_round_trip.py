@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from listening.round_trip import CLOCK_S, LONGEST_S, UNKNOWN_S, RoundTrip
+from wire.round_trip import CLOCK_S, LONGEST_S, UNKNOWN_S, RoundTrip
 
 
 def measured(*samples_s: float) -> RoundTrip:

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadcasting.seal import MOST_REMEMBERED, REMEMBERED_S, ServerSeal
-from listening.seal import MOST_SERVERS, ClientSeal
+from broadcasting.audience.listener import Listener, Peer
+from broadcasting.audience.seal import MOST_REMEMBERED, REMEMBERED_S, ServerSeal
+from listening.session.seal import MOST_SERVERS, ClientSeal
 from listening.simulated_network import type_of
 from message import (
     CONNECT_BYTES,
@@ -35,10 +36,11 @@ from message import (
     Request,
     SealError,
     Status,
-    Track,
+    TrackChange,
     Type,
 )
-from tests.network import client_address, silent_frame
+from tests.rig.network import client_address, silent_frame
+from tests.rig.registered import registered
 from wire.parity import encode
 from wire.replay_window import WINDOW
 from wire.seal import KEY_BYTES, MEDIA_TYPES, Key, opened, sealed
@@ -96,7 +98,7 @@ MEDIA = {
     "AUDIO": AUDIO,
     "REPEAT": AUDIO._replace(type=Type.REPEAT),
     "PARITY": encode([AUDIO, AUDIO._replace(sequence=8)], 2)[1],
-    "TRACK": Track(title="A title", artist=None).to_message(8, stream=STREAM, track=2),
+    "TRACK": TrackChange(title="A title", artist=None).to_message(8, stream=STREAM, track=2),
 }
 
 
@@ -108,10 +110,17 @@ class Pair:
         self.server = ServerSeal(KEY, salt)
         self.client = ClientSeal(KEY, lambda: next(salts).to_bytes(SALT_BYTES))
         connect = self.client.pack(FROM_CLIENT["CONNECT"].to_message(0))
-        self.server.proved(HERE, self.server.unpack(connect, HERE), 0.0)
+        self.listener = registered(HERE)
+        self.peer = self.register(connect, self.listener, 0.0)
         self.client.unpack(
-            self.server.pack(FROM_SERVER["ACCEPT"].to_message(0, stream=STREAM), HERE)
+            self.server.pack(FROM_SERVER["ACCEPT"].to_message(0, stream=STREAM), self.peer)
         )
+
+    def register(self, datagram: bytes, listener: Listener, now: float) -> Peer:
+        """The client is registered as `listener` by a CONNECT."""
+        peer = self.server.proved(self.server.unpack(datagram, listener.address))
+        self.server.register(listener, peer, now)
+        return peer
 
     def take_at_server(self, datagram: bytes) -> Message:
         return self.server.unpack(datagram, HERE)
@@ -136,7 +145,7 @@ def case(name: str) -> Case:
         datagram = pair.server.pack_media(MEDIA[type_])
         return Case(MEDIA[type_], datagram, pair.client.unpack, pair.take_at_server)
     message = FROM_SERVER[type_].to_message(5, stream=STREAM, media_time_us=9)
-    datagram = pair.server.pack(message, HERE)
+    datagram = pair.server.pack(message, pair.peer)
     return Case(message, datagram, pair.client.unpack, pair.take_at_server)
 
 
@@ -278,10 +287,10 @@ def test_who_has_left_is_not_registered_by_its_own_words(gone_s: float) -> None:
     pair = Pair()
     datagram = connect(pair.client, 2)
     held_back = connect(pair.client, 3)
-    pair.server.proved(HERE, pair.take_at_server(datagram), 10.0)
+    pair.register(datagram, pair.listener, 10.0)
     pair.take_at_server(pair.client.pack(FROM_CLIENT["GOODBYE"].to_message(4)))
-    pair.server.left(HERE, 20.0)
-    pair.server.left(THERE, 20.0 + gone_s)
+    pair.server.retire(pair.peer, 20.0)
+    pair.server.forget(20.0 + gone_s)
     for again in (datagram, held_back):
         with pytest.raises(ReplayError):
             pair.take_at_server(again)
@@ -291,43 +300,66 @@ def test_who_has_left_is_forgotten_when_its_cookie_is_worth_nothing() -> None:
     pair = Pair()
     datagram = connect(pair.client, 2)
     pair.take_at_server(datagram)
-    pair.server.left(HERE, 20.0)
-    pair.server.left(THERE, 20.0 + REMEMBERED_S)
+    pair.server.retire(pair.peer, 20.0)
+    pair.server.forget(20.0 + REMEMBERED_S)
     assert pair.take_at_server(datagram)
     assert not pair.server._peers
 
 
 def test_who_came_back_is_remembered_from_when_it_left_again() -> None:
     pair = Pair()
-    pair.server.left(HERE, 0.0)
+    pair.server.retire(pair.peer, 0.0)
     datagram = connect(pair.client, 2)
-    pair.server.proved(HERE, pair.take_at_server(datagram), 30.0)
-    pair.server.left(HERE, 31.0)
-    pair.server.left(THERE, REMEMBERED_S + 30)
+    pair.register(datagram, pair.listener, 30.0)
+    pair.server.retire(pair.peer, 31.0)
+    pair.server.forget(REMEMBERED_S + 30)
     with pytest.raises(ReplayError):
         pair.take_at_server(datagram)
-    pair.server.left(THERE, REMEMBERED_S + 31)
+    pair.server.forget(REMEMBERED_S + 31)
     assert not pair.server._peers
 
 
 def test_who_is_registered_is_remembered_however_long_ago_it_was_away() -> None:
     pair = Pair()
-    pair.server.left(HERE, 0.0)
+    pair.server.retire(pair.peer, 0.0)
     datagram = connect(pair.client, 2)
-    pair.server.proved(HERE, pair.take_at_server(datagram), 30.0)
-    pair.server.left(THERE, 10 * REMEMBERED_S)
+    pair.register(datagram, pair.listener, 30.0)
+    pair.server.forget(10 * REMEMBERED_S)
     with pytest.raises(ReplayError):
         pair.take_at_server(datagram)
 
 
 def test_of_those_who_have_left_only_so_many_are_remembered() -> None:
-    server = ServerSeal(KEY, SERVER_SALT)
+    server, listener = ServerSeal(KEY, SERVER_SALT), registered(HERE)
     for number in range(MOST_REMEMBERED + 5):
         client = ClientSeal(KEY, lambda: number.to_bytes(SALT_BYTES))  # noqa: B023
-        server.proved(HERE, server.unpack(connect(client, 0), HERE), 0.0)
+        # Each in the place of the one before.
+        server.register(listener, server.proved(server.unpack(connect(client, 0), HERE)), 0.0)
     assert len(server._peers) == MOST_REMEMBERED + 1
-    server.left(HERE, 0.0)
-    assert (len(server._peers), len(server._at)) == (MOST_REMEMBERED, 0)
+    assert listener.peer is not None
+    server.retire(listener.peer, 0.0)
+    assert len(server._peers) == MOST_REMEMBERED
+
+
+def test_a_client_that_moves_again_and_again_is_remembered_once() -> None:
+    pair = Pair()
+    for number in range(1, 200):
+        # It moves before it knows its session: the listener that it was is dismissed.
+        pair.server.retire(pair.peer, number / 100)
+        address = client_address(number)
+        assert (
+            pair.register(connect(pair.client, number), registered(address), number / 100)
+            is pair.peer
+        )
+    assert (len(pair.server._peers), len(pair.server._left)) == (1, 0)
+    for number in range(200):
+        pair.server.retire(pair.peer, 2 + number / 100)
+    assert (len(pair.server._peers), len(pair.server._left)) == (1, 1)
+    # It is remembered from the last time on.
+    pair.server.forget(3.98 + REMEMBERED_S)
+    assert len(pair.server._peers) == 1
+    pair.server.forget(3.99 + REMEMBERED_S)
+    assert [*pair.server._peers, *pair.server._left] == []
 
 
 def test_of_an_address_that_is_not_proved_nothing_is_kept() -> None:
@@ -335,7 +367,7 @@ def test_of_an_address_that_is_not_proved_nothing_is_kept() -> None:
     for number in range(100):
         client = ClientSeal(KEY, lambda: number.to_bytes(SALT_BYTES))  # noqa: B023
         server.unpack(connect(client, 0), client_address(number))
-    assert [*server._peers, *server._at, *server._left] == []
+    assert [*server._peers, *server._left] == []
 
 
 def test_a_copy_from_elsewhere_does_not_make_the_original_a_replay() -> None:
@@ -347,13 +379,15 @@ def test_a_copy_from_elsewhere_does_not_make_the_original_a_replay() -> None:
         pair.server.unpack(datagram, THERE)
 
 
-def test_a_client_that_moves_is_answered_where_it_is() -> None:
+def test_a_client_that_moves_is_heard_where_it_is() -> None:
     pair = Pair()
-    pair.server.proved(THERE, pair.server.unpack(connect(pair.client, 2), THERE), 0.0)
-    status = FROM_SERVER["STATUS"].to_message(9, stream=STREAM)
-    assert pair.client.unpack(pair.server.pack(status, THERE)) == status
-    with pytest.raises(KeyError):
-        pair.server.pack(status, HERE)
+    pair.listener.address = THERE
+    datagram = pair.client.pack(FROM_CLIENT["REPORT"].to_message(3))
+    assert pair.server.unpack(datagram, HERE)
+    assert pair.server.unpack(datagram, THERE)
+    with pytest.raises(ReplayError):
+        pair.server.unpack(datagram, THERE)
+    assert pair.register(connect(pair.client, 4), pair.listener, 0.0) is pair.peer
 
 
 # The client's side.
@@ -362,7 +396,7 @@ def test_a_client_that_moves_is_answered_where_it_is() -> None:
 def test_what_was_said_in_an_earlier_session_is_worth_nothing() -> None:
     pair = Pair()
     datagrams = [
-        pair.server.pack(content.to_message(5 + number, stream=STREAM), HERE)
+        pair.server.pack(content.to_message(5 + number, stream=STREAM), pair.peer)
         for number, content in enumerate(FROM_SERVER.values())
     ]
     pair.client.renew()

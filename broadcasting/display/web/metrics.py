@@ -1,8 +1,8 @@
-"""The server's numbers for Prometheus, in its text format. Pure.
+"""Metrics of the server in the text format of Prometheus. Pure.
 
-Names and units follow its conventions: base units, `_total` for what only grows. No label names a
-listener: each that joins would leave a time series behind, for ever. What they tell is there as
-sums, and as the worst of those who listen now; `/status.json` has them one by one.
+Names and units follow its conventions: base units, `_total` for counters. No label names a
+listener: every listener would leave a time series behind for ever. Their figures are here as sums,
+and as the worst of the present listeners; `/status.json` lists them one by one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from broadcasting.web.view import LATENESS_BOUNDS_S, View
-from shell.arguments import VERSION
+from broadcasting.display.web.status import LATENESS_BOUNDS_S, StatusFigures
+from shell.command_line.arguments import VERSION
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -29,7 +29,7 @@ PREFIX = "mp3cast_"
 
 
 class Metrics:
-    """Writes what `/metrics` answers."""
+    """Writer of the page /metrics."""
 
     def __init__(self) -> None:
         self._latest = _Latest()
@@ -37,26 +37,27 @@ class Metrics:
         self._registry.register(self._latest)
         ProcessCollector(registry=self._registry)
 
-    def write(self, view: View) -> bytes:
-        """All metrics at the moment of `view`."""
-        self._latest.view = view
+    def write(self, figures: StatusFigures) -> bytes:
+        """Text of all metrics."""
+        self._latest.figures = figures
         return generate_latest(self._registry)
 
 
 class _Latest(Collector):
-    view: View | None = None
+    figures: StatusFigures | None = None
 
     def collect(self) -> Iterator[Metric]:
-        if self.view is not None:
+        if self.figures is not None:
             yield InfoMetricFamily(PREFIX + "server", "What runs here", {"version": VERSION})
-            yield from _broadcast(self.view)
-            yield from _datagrams(self.view)
-            yield from _listeners(self.view)
+            yield from _broadcast(self.figures)
+            yield from _datagrams(self.figures)
+            yield from _listeners(self.figures)
+            yield from _reported(self.figures)
 
 
-def _broadcast(view: View) -> Iterator[Metric]:
-    now, count = view.snapshot, view.snapshot.statistics
-    yield _gauge("on_air", "1 from the first send until the end is told", _on_air(view))
+def _broadcast(figures: StatusFigures) -> Iterator[Metric]:
+    now, count = figures.snapshot, figures.snapshot.statistics
+    yield _gauge("on_air", "1 from the first send until END is sent", _on_air(figures))
     yield _gauge("position_seconds", "Media time that has been broadcast", now.position_s)
     yield _gauge("duration_seconds", "Length of the programme, if it is known", now.duration_s)
     yield _counter("messages", "Audio messages of the stream", count.messages)
@@ -64,19 +65,19 @@ def _broadcast(view: View) -> Iterator[Metric]:
     yield _counter("parity_messages", "Parity messages of the stream", count.parity_messages)
     yield _counter("parity_bytes", "Bytes of data in them", count.parity_bytes)
     yield _counter("skipped_files", "Files that could not be played", count.skipped_files)
-    yield _counter("source_stalls", "Times that a live source had nothing", count.source_stalls)
+    yield _counter("source_stalls", "Times that the source delivered nothing", count.source_stalls)
     yield _counter("source_silence_seconds", "Silence sent in its place", count.silence_s)
     bounds = [*map(str, LATENESS_BOUNDS_S), "+Inf"]
     yield HistogramMetricFamily(
         PREFIX + "send_lateness_seconds",
         "How long after its deadline a message was sent",
-        buckets=list(zip(bounds, map(float, view.lateness), strict=True)),
+        buckets=list(zip(bounds, map(float, figures.lateness), strict=True)),
         sum_value=None,
     )
 
 
-def _datagrams(view: View) -> Iterator[Metric]:
-    count = view.snapshot.statistics
+def _datagrams(figures: StatusFigures) -> Iterator[Metric]:
+    count = figures.snapshot.statistics
     yield _labelled(
         "datagrams_sent",
         "Datagrams of audio and parity handed to the system",
@@ -89,7 +90,7 @@ def _datagrams(view: View) -> Iterator[Metric]:
     )
     yield _labelled(
         "datagrams_unsent",
-        "Datagrams that the system would not take",
+        "Datagrams that the system refused",
         "kind",
         {"audio": count.unsent, "parity": count.parity_unsent},
     )
@@ -109,7 +110,7 @@ def _datagrams(view: View) -> Iterator[Metric]:
     yield _counter("control_received", "Control messages understood", count.control_received)
     yield _labelled(
         "datagrams_useless",
-        "Datagrams that came and were of no use",
+        "Datagrams received and not used",
         "reason",
         {
             "malformed": count.malformed,
@@ -121,18 +122,22 @@ def _datagrams(view: View) -> Iterator[Metric]:
     )
 
 
-def _listeners(view: View) -> Iterator[Metric]:
-    now, count, told = view.snapshot, view.snapshot.statistics, view.snapshot.audience
+def _listeners(figures: StatusFigures) -> Iterator[Metric]:
+    now, count = figures.snapshot, figures.snapshot.statistics
     yield _gauge("listeners", "Listeners registered", now.listeners)
-    yield _gauge("listeners_limit", "Most listeners at one time that are let in", view.capacity)
-    yield _counter("registrations", "Listeners that were let in", count.accepted)
-    yield _counter("challenges", "Calls of addresses not yet proved", count.unproved)
-    yield _counter("moves", "Listeners that went on from another address or port", count.moved)
+    yield _gauge("listeners_limit", "Capacity: most listeners at one time", figures.capacity)
+    yield _counter("registrations", "Listeners that registered", count.accepted)
+    yield _counter("challenges", "CONNECTs of addresses not yet proved", count.unproved)
+    yield _counter("moves", "Listeners that moved to another address or port", count.moved)
     yield _counter("expirations", "Listeners that fell silent", count.expired)
     yield _labelled("rejections", "Refusals", "reason", count.rejected)
+
+
+def _reported(figures: StatusFigures) -> Iterator[Metric]:
+    told = figures.snapshot.audience
     yield _labelled(
         "listener_messages",
-        "What became of audio messages at the listeners, as they told",
+        "Audio messages at the listeners, by outcome, as reported",
         "outcome",
         {
             "intact": told.intact,
@@ -142,9 +147,20 @@ def _listeners(view: View) -> Iterator[Metric]:
         },
     )
     yield _counter("listener_played_seconds", "Audio played by all listeners", told.played_s)
-    yield _counter("listener_concealed_seconds", "Of it, concealed", told.concealed_s)
-    yield _counter("listener_underruns", "Times that a listener had nothing", told.underruns)
-    reports = [one.report for one in view.listeners if one.report is not None]
+    yield _counter(
+        "listener_concealed_seconds",
+        "Concealed part of the audio played by all listeners",
+        told.concealed_s,
+    )
+    yield _counter(
+        "listener_underruns", "Times that a listener had nothing to play", told.underruns
+    )
+    yield _counter(
+        "listener_device_underruns",
+        "Times that the sound device of a listener had nothing to play",
+        told.device_underruns,
+    )
+    reports = [one.report for one in figures.listeners if one.report is not None]
     for name, text, values in (
         ("jitter", "Interarrival jitter", [report.jitter_ms for report in reports]),
         ("round_trip", "Round trip", [report.rtt_ms for report in reports]),
@@ -158,17 +174,17 @@ def _listeners(view: View) -> Iterator[Metric]:
     buffers_s = [report.buffer_s for report in reports if report.buffer_s is not None]
     yield _gauge(
         "listener_buffer_worst_seconds",
-        "Audio that the listener with the least has in its buffer",
+        "Shortest buffer of a listener",
         min(buffers_s, default=None),
     )
 
 
-def _on_air(view: View) -> bool:
-    return view.snapshot.started and not view.snapshot.closing
+def _on_air(figures: StatusFigures) -> bool:
+    return figures.snapshot.started and not figures.snapshot.closing
 
 
 def _gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
-    """What is not known has no sample."""
+    """Gauge; an unknown value has no sample."""
     family = GaugeMetricFamily(PREFIX + name, text)
     if value is not None:
         family.add_metric([], value)

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from broadcasting.migration import QUIET_S
+from broadcasting.audience.migration import QUIET_S
 from broadcasting.settings import Settings
-from listening.session import PROBE_S, State
+from listening.session.report_timing import PROBE_S
+from listening.session.session import State
 from message import (
     Accept,
     Challenge,
@@ -30,13 +31,23 @@ from message import (
     Request,
     Type,
 )
-from tests.luck import seeds
-from tests.network import Link, Listener, Network, balanced, client_address, random_loss, segments
-from tests.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
-from tests.test_broadcast import HERE, THERE, Server, datagram, goodbye, only, report
-from tests.zoo import reference_pcm
+from tests.broadcasting.test_broadcast import HERE, THERE, Server, datagram, goodbye, only, report
+from tests.rig.luck import once, seeds
+from tests.rig.network import (
+    Link,
+    Listener,
+    Network,
+    balanced,
+    client_address,
+    random_loss,
+    segments,
+)
+from tests.rig.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
+from tests.rig.zoo import reference_pcm
 from wire.address import Address
 from wire.seal import KEY_BYTES, Key
+
+pytestmark = once
 
 NEW = client_address(7_777)
 OTHER_HOST: Address = ("203.0.113.7", 4000)
@@ -52,9 +63,13 @@ KEYS = pytest.mark.parametrize("key", [None, KEY], ids=["open", "sealed"])
 
 def say(server: Server, said: Control, address: Address) -> list[tuple[Message, Address]]:
     """A datagram comes from `address`; what the server sends, and to whom."""
-    server.core.receive_datagram(datagram(said), address, server.now)
-    sent = server.core.datagrams_to_send(server.now)
-    return [(Message.unpack(data), to) for data, to in sent]
+    return server.answers(said, address)
+
+
+def changes(server: Server) -> tuple[list[Address], list[Address]]:
+    """Addresses that joined and left since the last AUDIO was sent."""
+    joined, left = server.core.registry.take_changes()
+    return list(joined), list(left)
 
 
 def quiet_server(**options: Any) -> tuple[Server, Accept]:
@@ -62,7 +77,6 @@ def quiet_server(**options: Any) -> tuple[Server, Accept]:
     server = Server(Settings(**options) if options else None)
     accept = server.join(HERE)
     server.wait(QUIET_S)
-    server.core.take_changes()
     return server, accept
 
 
@@ -82,20 +96,19 @@ def test_a_listener_goes_on_from_another_address_that_it_proves(address: Address
     assert server.addresses() == (HERE,)
     assert only(Accept, server.say(connect, address)) == accept
     assert server.addresses() == (address,)
-    changes = [(change.address, change.joined) for change in server.core.take_changes()]
-    assert changes == [(HERE, False), (address, True)]
+    assert changes(server) == ([address], [HERE])
     count = server.core.statistics
     assert (count.accepted, count.moved, count.expired, count.listeners_peak) == (1, 1, 0, 1)
-    assert not server.core.departed
+    assert not server.core.figures.departed
     said = goodbye(accept.session, lost=7)
     assert only(Goodbye, server.say(said, address)) == said
-    assert [(one.address, one.report) for one in server.core.departed] == [(address, said)]
+    assert [(one.address, one.report) for one in server.core.figures.departed] == [(address, said)]
 
 
 @pytest.mark.parametrize("kind", [report, goodbye], ids=["report", "goodbye"])
 def test_a_word_from_another_address_changes_nothing_before_the_proof(kind: Any) -> None:
     server, accept = quiet_server()
-    told = server.core.listeners(server.now)
+    told = server.figures()
     for _ in range(20):
         answers = say(server, kind(accept.session), NEW)
         assert [(m.type, to) for m, to in answers] == [
@@ -103,8 +116,8 @@ def test_a_word_from_another_address_changes_nothing_before_the_proof(kind: Any)
             (Type.CHALLENGE, HERE),
         ]
         assert server.addresses() == (HERE,)
-        assert server.core.take_changes() == []
-    assert server.core.listeners(server.now) == told
+        assert changes(server) == ([], [])
+    assert server.figures() == told
     server.wait(server.core.settings.timeout_s - QUIET_S)
     assert server.addresses() == (), "what came from elsewhere has kept the slot"
 
@@ -121,8 +134,8 @@ def test_to_an_address_that_is_asked_for_proof_goes_no_more_than_came() -> None:
         Connect(nonce=accept.nonce, cookie="c" * 32, session=session),
     ):
         sent = datagram(said)
-        server.core.receive_datagram(sent, NEW, server.now)
-        answers = server.core.datagrams_to_send(server.now)
+        received = server.core.receive_datagram(sent, NEW, server.now)
+        answers = received.answers if received else []
         assert sum(len(data) for data, to in answers if to == NEW) <= len(sent)
         assert server.addresses() == (HERE,)
 
@@ -176,7 +189,7 @@ def test_another_listener_at_the_new_address_has_gone() -> None:
     cookie = Challenge.from_message(message).cookie
     say(server, Connect(nonce="nonce", cookie=cookie, session=accept.session), THERE)
     assert server.addresses() == (THERE,)
-    assert [(one.address, one.how) for one in server.core.departed] == [(THERE, "replaced")]
+    assert [(one.address, one.how) for one in server.core.figures.departed] == [(THERE, "replaced")]
     assert gone.session != accept.session
 
 
@@ -210,7 +223,7 @@ def rebind(network: Network, listener: Listener, address: Address, after_s: floa
 
 def heard_on(network: Network, listener: Listener) -> bool:
     """Whether it is registered where it is now, and has heard from there."""
-    return network.server is not None and listener.address in network.server.addresses
+    return network.server is not None and listener.address in network.server.registry.addresses
 
 
 def finish(network: Network, listener: Listener) -> None:
@@ -220,7 +233,7 @@ def finish(network: Network, listener: Listener) -> None:
     assert network.server is not None
     assert balanced(listener)
     assert listener.core.failure is None
-    assert network.server.finished(network.now)
+    assert network.finished
 
 
 @pytest.mark.parametrize("address", [NEW, OTHER_HOST], ids=["port", "address"])
@@ -242,7 +255,7 @@ def test_a_change_is_repaired_before_it_is_heard(
     assert (listener.gaps, count.lost, count.reconnections) == (0, 0, 0)
     assert count.retransmitted > 0
     assert (sent.accepted, sent.moved, sent.expired) == (1, 1, 0)
-    assert [one.how for one in network.server.departed] == ["goodbye"]
+    assert [one.how for one in network.server.figures.departed] == ["goodbye"]
 
 
 @pytest.mark.parametrize("seed", seeds(8))
@@ -270,12 +283,15 @@ def test_who_moves_before_it_knows_its_session_leaves_nobody_behind() -> None:
     network = Network(Settings(max_clients=2), segments(50), key=KEY)
     listener = network.join()
     # ACCEPT goes to where it is no more.
-    network.run(1, until=lambda: network.server is not None and bool(network.server.addresses))
+    network.run(
+        1,
+        until=lambda: network.server is not None and bool(network.server.registry.addresses),
+    )
     listener.address = NEW
     network.run(WITHIN_S, until=lambda: heard_on(network, listener))
     finish(network, listener)
     assert network.server is not None
-    assert [one.how for one in network.server.departed] == ["replaced", "goodbye"]
+    assert [one.how for one in network.server.figures.departed] == ["replaced", "goodbye"]
 
 
 def test_with_so_many_listeners_that_reports_are_seldom_it_is_noticed_as_soon() -> None:
@@ -298,7 +314,7 @@ def test_a_change_after_the_end_was_told_is_noticed_too() -> None:
     network.run(WITHIN_S, until=lambda: heard_on(network, listener))
     assert heard_on(network, listener)
     finish(network, listener)
-    assert [one.how for one in network.server.departed] == ["goodbye"]  # type: ignore[union-attr]
+    assert [one.how for one in network.server.figures.departed] == ["goodbye"]  # type: ignore[union-attr]
 
 
 def test_who_leaves_from_another_address_leaves_for_good() -> None:
@@ -309,8 +325,8 @@ def test_who_leaves_from_another_address_leaves_for_good() -> None:
     listener.core.leave(network.now)
     network.run(1)
     assert network.server is not None
-    assert network.server.addresses == ()
-    (departed,) = network.server.departed
+    assert network.server.registry.addresses == ()
+    (departed,) = network.server.figures.departed
     assert (departed.address, departed.how) == (NEW, "goodbye")
     assert listener.core.closed
 
@@ -344,8 +360,9 @@ def test_somebody_who_has_the_session_does_not_get_it_from_who_is_there() -> Non
     for _ in range(400):
         # He answers faster than the listener can.
         network.run(0.04)
-        network.server.receive_datagram(datagram(report(accept.session)), thief, network.now)
-        for data, to in network.server.datagrams_to_send(network.now):
+        said = datagram(report(accept.session))
+        received = network.server.receive_datagram(said, thief, network.now)
+        for data, to in received.answers if received else ():
             message = Message.unpack(data)
             if to == thief and message.type == Type.CHALLENGE:
                 cookies.append(Challenge.from_message(message).cookie)
@@ -355,7 +372,7 @@ def test_somebody_who_has_the_session_does_not_get_it_from_who_is_there() -> Non
                 network.send("server", data, to)
     assert cookies, "he was never asked"
     network.run(1)
-    assert network.server.addresses == (listener.address,)
+    assert network.server.registry.addresses == (listener.address,)
     finish(network, listener)
     assert (listener.gaps, listener.core.statistics.lost) == (0, 0)
     assert listener.core.statistics.reconnections == 0

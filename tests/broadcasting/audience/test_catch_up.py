@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import pytest
 
-from broadcasting.catch_up import BUCKET_S, CatchUp
-from broadcasting.history import Sent
+from broadcasting.audience.catch_up import BUCKET_S, CatchUp
+from broadcasting.audience.listener import Listener
+from broadcasting.audience.rate import Budget
+from broadcasting.audience.registry import NEVER, Registry
 from broadcasting.settings import Settings
-from broadcasting.token_bucket import TokenBucket
-from tests.network import Network, balanced, client_address, segments
+from broadcasting.stream.history import Packet
+from tests.rig.luck import once
+from tests.rig.network import Network, balanced, client_address, segments
+from tests.rig.registered import registered
+
+pytestmark = once
 
 RATE = 100_000.0
 BUCKET_BYTES = RATE * BUCKET_S
 
 
-def burst(count: int, size: int = 1000) -> list[Sent]:
-    return [Sent(n, n, n + 1, bytes([n]) * size) for n in range(count)]
+def burst(count: int, size: int = 1000) -> list[Packet]:
+    return [Packet(n, n, n + 1, bytes([n]) * size) for n in range(count)]
+
+
+def queue_of(count: int) -> tuple[CatchUp, Registry, list[Listener]]:
+    """A queue, and listeners that are registered."""
+    registry = Registry(count, 5.0, count)
+    listeners = [registered(client_address(number)) for number in range(count)]
+    for one in listeners:
+        registry.add(one)
+    return CatchUp(registry, Budget(RATE, BUCKET_BYTES)), registry, listeners
 
 
 def test_what_fits_the_bucket_goes_at_once_and_in_order() -> None:
-    queue = CatchUp(TokenBucket(RATE, BUCKET_BYTES))
-    queue.add(client_address(0), burst(2))
+    queue, _, (listener,) = queue_of(1)
+    queue.add(listener, burst(2))
     assert [data[0] for data, _ in queue.take(5.0)] == [0, 1]
     assert queue.take(5.0) == []
     assert len(queue) == 0
-    assert queue.next_due() is None
+    assert queue.next_due() == NEVER
+    assert listener.burst is None
 
 
 def test_no_more_than_the_rate_goes_out_and_all_of_it_in_the_end() -> None:
-    queue, now, sent_bytes = CatchUp(TokenBucket(RATE, BUCKET_BYTES)), 100.0, 0
-    for number in range(10):
-        queue.add(client_address(number), burst(20))
-    while (due := queue.next_due()) is not None:
+    (queue, _, listeners), now, sent_bytes = queue_of(10), 100.0, 0
+    for one in listeners:
+        queue.add(one, burst(20))
+    while (due := queue.next_due()) < NEVER:
         now = max(now, due)
         sent_bytes += sum(len(data) for data, _ in queue.take(now))
         assert sent_bytes <= BUCKET_BYTES + (now - 100.0) * RATE + 1000
@@ -40,26 +56,34 @@ def test_no_more_than_the_rate_goes_out_and_all_of_it_in_the_end() -> None:
 
 
 def test_waking_when_due_always_gives_something() -> None:
-    queue, now = CatchUp(TokenBucket(RATE, BUCKET_BYTES)), 0.0
-    queue.add(client_address(0), burst(50))
-    while (due := queue.next_due()) is not None:
+    (queue, _, (listener,)), now = queue_of(1), 0.0
+    queue.add(listener, burst(50))
+    while (due := queue.next_due()) < NEVER:
         now = max(now, due) + 1e-9
         assert queue.take(now)
 
 
 def test_first_come_first_served_and_who_left_is_not_sent_the_rest() -> None:
-    queue = CatchUp(TokenBucket(RATE, BUCKET_BYTES))
-    for number in range(3):
-        queue.add(client_address(number), burst(5))
+    queue, registry, listeners = queue_of(3)
+    for one in listeners:
+        queue.add(one, burst(5))
     queue.take(0.0)
-    queue.drop(client_address(1))
-    queue.drop(client_address(7))
+    registry.remove(listeners[1])
     rest = [address for _, address in queue.take(1000.0)] + [a for _, a in queue.take(2000.0)]
     while queue:
         rest += [address for _, address in queue.take(3000.0 + len(rest))]
     assert client_address(1) not in rest
     assert rest == sorted(rest)
     assert queue.backlog_s == 0.0
+    assert listeners[1].burst is None
+
+
+def test_the_burst_of_a_listener_that_moves_goes_where_it_is() -> None:
+    queue, registry, (listener,) = queue_of(1)
+    queue.add(listener, burst(5))
+    assert {address for _, address in queue.take(0.0)} == {client_address(0)}
+    registry.move(listener, client_address(7), 0.0)
+    assert {address for _, address in queue.take(1000.0)} == {client_address(7)}
 
 
 def test_a_crowd_that_joins_in_one_second_loses_nothing_and_delays_nobody() -> None:

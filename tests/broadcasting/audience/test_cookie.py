@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broadcasting.cookie import COOKIE_BYTES, SLOT_S, CookieJar
+from broadcasting.audience.cookie import COOKIE_BYTES, SLOT_S, CookieJar
 from message import CONNECT_BYTES, HEADER_BYTES, Challenge, Connect, Message
 from wire.address import Address
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from broadcasting import ranking
-from broadcasting.ranking import EMPTY, ENDED, JOINING, PLAYING, SILENT, Ranking
-from broadcasting.registry import Listener, Registry
-from message import Message, Report, Type
+from broadcasting.audience import figures, ranking
+from broadcasting.audience.figures import AudienceFigures
+from broadcasting.audience.listener import Listener
+from broadcasting.audience.ranking import EMPTY, ENDED, JOINING, PLAYING, SILENT, Ranking
+from broadcasting.audience.registry import Registry
+from message import Report
 from wire.address import Address
 
 TIMEOUT_S = 5.0
@@ -27,22 +29,22 @@ class Room:
 
     def __init__(self, reports: dict[int, Report | None]) -> None:
         self.registry = Registry(100_000, TIMEOUT_S, most_per_network=100_000)
-        self.read = 0
         for number, one in reports.items():
             self.registry.add(
                 Listener(
                     address=address(number), nonce="n", session=str(number),
                     joined_at=0.0, heard_at=10.0,
                     first_sequence=0, first_time_us=0, live_time_us=0, name=str(number),
-                    report=one, unread=None if one is None else Message(0, Type.REPORT),
+                    unread=None if one is None else one.to_message(),
                 )
             )  # fmt: skip
-        self.ranking = Ranking(self.registry, self._read)
+        self.figures = AudienceFigures(self.registry)
+        self.ranking = Ranking(self.registry, self.figures)
 
-    def _read(self, listener: Listener) -> Report | None:
-        self.read += listener.unread is not None
-        listener.unread = None
-        return listener.report
+    @property
+    def read(self) -> int:
+        """How many REPORTs were read."""
+        return sum(one.unread is None and one.report is not None for one in self.registry)
 
     def names(self, places: int, now: float) -> list[str]:
         while self.ranking.look(places, now):
@@ -87,9 +89,9 @@ def test_of_many_a_few_are_looked_at_each_time_and_the_worst_are_found() -> None
     looks, seen = 1, 0
     while room.ranking.look(10, 20.0):
         looks += 1
-        assert room.read - seen <= ranking.REPORTS_A_LOOK
+        assert room.read - seen <= figures.REPORTS_A_LOOK
         seen = room.read
-    assert looks > count // ranking.REPORTS_A_LOOK
+    assert looks > count // figures.REPORTS_A_LOOK
     worst = sorted((n * 7 % 1013 for n in range(count)), reverse=True)[:10]
     assert [one.lost for one in room.ranking.ranked.worst] == worst
     assert room.ranking.ranked.lost == sum(n * 7 % 1013 for n in range(count))
@@ -100,7 +102,7 @@ def test_what_was_read_before_costs_little_and_a_look_has_an_end() -> None:
     looks = 1
     while room.ranking.look(10, 20.0):
         looks += 1
-    assert looks == -(-1_000 // ranking.LISTENERS_A_LOOK)
+    assert looks == -(-1_000 // figures.LISTENERS_A_LOOK)
 
 
 def test_a_round_begins_a_while_after_the_last_one() -> None:
@@ -108,7 +110,7 @@ def test_a_round_begins_a_while_after_the_last_one() -> None:
     assert room.names(1, 20.0) == ["1"]
     listener = room.registry.at(address(1))
     assert listener is not None
-    listener.report = report(lost=2)
+    listener.report, listener.unread = report(lost=2), None
     for now, lost in ((21.0, 1), (20.0 + ranking.ROUND_EVERY_S, 2)):
         room.names(1, now)
         assert room.ranking.ranked.lost == lost

@@ -6,20 +6,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcasting.history import History, Sent
-from broadcasting.retransmission import (
+from broadcasting.audience.listener import Listener
+from broadcasting.audience.rate import Budget
+from broadcasting.audience.retransmission import (
     ALL_REQUESTS,
     LEAST_REPEAT_S,
     LISTENER_REQUESTS,
+    LOG_EVERY_S,
     MOST_REPEAT_S,
     REQUEST_BUCKET_S,
     Retransmission,
 )
 from broadcasting.statistics import ServerStatistics
-from broadcasting.token_bucket import TokenBucket
-from tests.luck import examples
-from tests.network import client_address
+from broadcasting.stream.history import History, Packet
+from tests.rig.luck import examples, once
+from tests.rig.network import client_address
+from tests.rig.registered import registered
 from wire.address import Address
+
+pytestmark = once
 
 SIZE = 1000
 KEPT = 101
@@ -35,7 +40,8 @@ class Repeater:
         self.now = 100.0
         self.count = ServerStatistics()
         self.history = History(10.0)
-        self.core = Retransmission(self.history, TokenBucket(rate, depth), self.count)
+        self.core = Retransmission(self.history, Budget(rate, depth), self.count)
+        self._listeners: dict[Address, Listener] = {}
         self._sent = 0
         self.send(sent)
 
@@ -44,23 +50,30 @@ class Repeater:
         return self._sent - 1
 
     def send(self, count: int) -> None:
-        """So many messages are broadcast."""
+        """`count` messages are broadcast."""
         for sequence in range(self._sent, self._sent + count):
             begin_us = sequence * 100_000
-            self.history.append(Sent(sequence, begin_us, begin_us + 100_000, bytes(SIZE)))
+            self.history.append(Packet(sequence, begin_us, begin_us + 100_000, bytes(SIZE)))
         self._sent += count
+
+    def at(self, address: Address) -> Listener:
+        """The listener at `address`."""
+        if address not in self._listeners:
+            self._listeners[address] = registered(address)
+        return self._listeners[address]
 
     def ask(
         self, *missing: range, address: Address = HERE, rtt_s: float | None = 0.05
     ) -> list[int]:
         """The sequences that are repeated to `address`."""
-        assert self.core.may_ask(address, self.now)
-        sent = self.core.answer(address, missing, rtt_s, self.now)
+        listener = self.at(address)
+        assert self.core.may_ask(listener, self.now)
+        sent = self.core.answer(listener, missing, rtt_s, self.now)
         return [one.sequence for one in sent]
 
     def refused(self, count: int, address: Address = HERE) -> int:
         """How many of so many REQUESTs are not looked at."""
-        return sum(not self.core.may_ask(address, self.now) for _ in range(count))
+        return sum(not self.core.may_ask(self.at(address), self.now) for _ in range(count))
 
 
 def test_what_is_missing_is_repeated_in_order() -> None:
@@ -152,16 +165,35 @@ def test_requests_of_one_listener_are_looked_at_only_so_often() -> None:
 
 def test_requests_of_all_listeners_are_looked_at_only_so_often() -> None:
     repeater = Repeater()
-    looked_at = sum(repeater.core.may_ask(client_address(n), repeater.now) for n in range(5000))
+    asking = [registered(client_address(n)) for n in range(5000)]
+    looked_at = sum(repeater.core.may_ask(one, repeater.now) for one in asking)
     assert looked_at == ALL_REQUESTS * REQUEST_BUCKET_S
 
 
-def test_who_has_left_leaves_nothing_behind() -> None:
+def test_a_listener_that_never_asked_has_no_account() -> None:
     repeater = Repeater()
     repeater.ask(range(990, 1000))
-    repeater.core.drop(HERE)
-    repeater.core.drop(THERE)
-    assert repeater.core._accounts == {}
+    assert repeater.at(HERE).account is not None
+    assert repeater.at(THERE).account is None
+
+
+def test_repairs_are_logged_a_second_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "server")
+    repeater = Repeater()
+    began = repeater.now
+    for pause_s, first, address in ((0.0, 990, HERE), (0.4, 991, HERE), (0.3, 990, THERE)):
+        repeater.now += pause_s
+        repeater.ask(range(first, first + 2), address=address)
+        repeater.core.log_repairs(repeater.now)
+    assert caplog.messages == []
+    repeater.core.log_repairs(began + LOG_EVERY_S)
+    repeater.core.log_repairs(began + 2 * LOG_EVERY_S)
+    assert caplog.messages == ["in one second: 6 repeated, listeners: 2"]
+    repeater.now += 5
+    repeater.ask(range(990, 991))
+    repeater.now += LOG_EVERY_S
+    repeater.ask(range(990, 991))
+    assert caplog.messages[1:] == ["in one second: 1 repeated, listeners: 1"]
 
 
 def test_no_more_is_remembered_of_a_listener_than_a_second_of_repeats() -> None:
@@ -170,7 +202,9 @@ def test_no_more_is_remembered_of_a_listener_than_a_second_of_repeats() -> None:
         repeater.send(1)
         repeater.now += 0.1
         repeater.ask(range(10**6), rtt_s=0.0)
-    assert len(repeater.core._accounts[HERE]._repeated_at) <= KEPT + 10 * MOST_REPEAT_S
+    account = repeater.at(HERE).account
+    assert account is not None
+    assert len(account._repeated_at) <= KEPT + 10 * MOST_REPEAT_S
 
 
 def test_a_message_that_is_repeated_for_ever_does_not_keep_others_remembered() -> None:
@@ -181,7 +215,9 @@ def test_a_message_that_is_repeated_for_ever_does_not_keep_others_remembered() -
         newest = repeater.newest
         repeater.ask(range(newest - 40, newest - 39), range(newest, newest + 1))
         repeater.ask(range(990, 991))
-    assert len(repeater.core._accounts[HERE]._repeated_at) < 15
+    account = repeater.at(HERE).account
+    assert account is not None
+    assert len(account._repeated_at) < 15
 
 
 @REPEATABLE
@@ -209,11 +245,12 @@ def test_whatever_is_asked_no_budget_is_exceeded(
         repeater.now += pause_s
         repeater.send(sent)
         address = client_address(number)
-        if not repeater.core.may_ask(address, repeater.now):
+        listener = repeater.at(address)
+        if not repeater.core.may_ask(listener, repeater.now):
             continue
         pairs = zip(ends[::2], ends[1::2], strict=False)
         missing = [range(a, b) for a, b in pairs if a < b]
-        for one in repeater.core.answer(address, missing, rtt_s, repeater.now):
+        for one in repeater.core.answer(listener, missing, rtt_s, repeater.now):
             assert any(one.sequence in wanted for wanted in missing)
             since = repeater.now - last.get((address, one.sequence), float("-inf"))
             assert since >= min(MOST_REPEAT_S, max(LEAST_REPEAT_S, rtt_s or 0.0))

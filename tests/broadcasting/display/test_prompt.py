@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from shell.prompt import LONGEST_LINE, Prompt
+from broadcasting.display.prompt import LONGEST_LINE, Prompt
 
 
 def fail() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests import chromium
-from tests.chromium import Page
-from tests.programs import client, end, server
-from tests.test_status_program import status_port
-from tests.zoo import encode
+from tests.broadcasting.display.test_status_program import status_port
+from tests.rig import chromium
+from tests.rig.chromium import Page
+from tests.rig.programs import client, end, server
+from tests.rig.zoo import encode
 
 TITLE = "<b>Bold</b> & \N{RIGHT-TO-LEFT OVERRIDE}部屋 " + "no end " * 8
 
@@ -20,7 +20,7 @@ def wide(page: Page) -> bool:
 
 
 def brightness(page: Page) -> int:
-    """Of the paper, 0 to 765."""
+    """Brightness of the paper, 0 to 765."""
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     return sum(int(part) for part in colour.removeprefix("rgb(").rstrip(")").split(","))
 

@@ -9,14 +9,13 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from broadcasting.audience import Audience
+from broadcasting.audience.figures import Audience, ListenerFigures
 from broadcasting.broadcast import Broadcast
-from broadcasting.reception import Departed
+from broadcasting.display.web.pages import MOST_LISTENERS, Pages
+from broadcasting.display.web.status import LATENESS_BOUNDS_S, StatusFigures
 from broadcasting.settings import Settings
-from broadcasting.web.pages import MOST_LISTENERS, Pages
-from broadcasting.web.view import LATENESS_BOUNDS_S, View
 from message import Report
-from shell.arguments import VERSION
+from shell.command_line.arguments import VERSION
 
 TITLE = "</script>\x1b[31m 部屋 \ud83d \N{RIGHT-TO-LEFT OVERRIDE}"
 
@@ -25,11 +24,11 @@ def report(**figures: Any) -> Report:
     return Report(session="s", clock_us=0, expected=100, received=90, **{"intact": 90, **figures})
 
 
-def listener(port: int, told: Report | None) -> Departed:
-    return Departed(("192.0.2.7", port), 3.0, 10.0, "listening", told)
+def listener(port: int, told: Report | None) -> ListenerFigures:
+    return ListenerFigures(("192.0.2.7", port), 3.0, 10.0, "listening", told)
 
 
-def view(*listeners: Departed, **changes: Any) -> View:
+def view(*listeners: ListenerFigures, **changes: Any) -> StatusFigures:
     broadcast = Broadcast(Settings(), stream_id=1, secret=b"s", token=lambda: "t")
     count = broadcast.statistics
     count.messages, count.datagrams, count.parity_datagrams, count.repeated = 1, 2, 3, 4
@@ -38,26 +37,28 @@ def view(*listeners: Departed, **changes: Any) -> View:
         broadcast.lateness.add(late_s)
     changes = {"started": True, "listeners": len(listeners), "position_s": 61.5, **changes}
     snapshot = replace(broadcast.snapshot(10.0), **changes)
-    return View(snapshot, listeners, 64, broadcast.lateness.within(LATENESS_BOUNDS_S), failed=False)
+    return StatusFigures(
+        snapshot, listeners, 64, broadcast.lateness.within(LATENESS_BOUNDS_S), failed=False
+    )
 
 
-def body(of: View, path: str) -> str:
+def body(of: StatusFigures, path: str) -> str:
     page = Pages(lambda: of).at(path, 0.0)
     assert page is not None
     return page.body.decode()
 
 
-def status(of: View) -> dict[str, Any]:
+def status(of: StatusFigures) -> dict[str, Any]:
     content = json.loads(body(of, "/status.json"))
     assert isinstance(content, dict)
     return content
 
 
-def metrics(of: View) -> dict[str, Metric]:
+def metrics(of: StatusFigures) -> dict[str, Metric]:
     return {family.name: family for family in text_string_to_metric_families(body(of, "/metrics"))}
 
 
-def samples(of: View) -> dict[str, float]:
+def samples(of: StatusFigures) -> dict[str, float]:
     """Every sample of our own, with its labels as in the text."""
     return {
         sample.name
@@ -70,7 +71,7 @@ def samples(of: View) -> dict[str, float]:
 def test_the_server_is_looked_at_once_a_second_at_most() -> None:
     looks = []
 
-    def look() -> View:
+    def look() -> StatusFigures:
         looks.append(1)
         return view(position_s=float(len(looks)))
 
@@ -86,7 +87,7 @@ def test_the_server_is_looked_at_once_a_second_at_most() -> None:
 
 
 def test_who_asks_only_for_the_page_itself_does_not_look_at_the_server() -> None:
-    def look() -> View:
+    def look() -> StatusFigures:
         raise AssertionError
 
     for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javas")):

@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.programs import SAMPLE, Server, balances, client, end, server
+from tests.rig.programs import SAMPLE, Server, balances, client, end, server
 
 
 def get(host: str, port: int, path: str) -> bytes:

@@ -10,9 +10,16 @@ from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
-from broadcasting.web.pages import Page
-from shell.udp import AddressError, UnknownHost
-from shell.web import MOST_CONNECTIONS, MOST_REQUEST_BYTES, WebServer, is_own, open_web_socket
+from broadcasting.arguments import parse
+from broadcasting.display.web.pages import Page
+from broadcasting.display.web_server import (
+    MOST_CONNECTIONS,
+    MOST_REQUEST_BYTES,
+    WebServer,
+    is_own,
+    open_web_socket,
+)
+from shell.network.udp import AddressError, UnknownHost
 
 NAMES = frozenset(("kitchen", "kitchen.local", "localhost"))
 
@@ -29,7 +36,8 @@ def web_server(patience_s: float = WAIT_S) -> Iterator[int]:
         return Page(200, "text/plain", b"here\n") if path == "/here" else None
 
     listening = open_web_socket("127.0.0.1", 0, "--status")
-    with WebServer(listening, page_at, patience_s=patience_s):
+    names = ["radio.school.example"]
+    with WebServer(listening, page_at, names=names, patience_s=patience_s):
         yield listening.getsockname()[1]
 
 
@@ -106,7 +114,15 @@ def test_what_is_not_there_and_a_fault_of_ours_are_told_apart() -> None:
         (431, b"GET /here HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * MOST_REQUEST_BYTES),
         (421, b"GET /here HTTP/1.1\r\nHost: attacker.example\r\n\r\n"),
         (200, b"GET /here HTTP/1.0\r\n\r\n"),
-        (404, b"GET http://localhost/here HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        # What a proxy is asked, RFC 9112 section 3.2.2: the host of the target counts.
+        (200, b"GET http://localhost/here HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (200, b"GET HTTP://127.0.0.1:80/here?now HTTP/1.1\r\nHost: attacker.example\r\n\r\n"),
+        (404, b"GET http://localhost HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (421, b"GET http://attacker.example/here HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (421, b"GET http://localhost@attacker.example/here HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (421, b"GET http:///here HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (200, b"GET /here HTTP/1.1\r\nHost: radio.school.example:8080\r\n\r\n"),
+        (421, b"GET /here HTTP/1.1\r\nHost: school.example\r\n\r\n"),
     ],
 )
 def test_what_comes_is_checked(status: int, request_: bytes) -> None:
@@ -157,3 +173,18 @@ def test_a_port_in_use_and_an_address_of_another_machine_are_told() -> None:
         open_web_socket("192.0.2.1", 0, "--status")
     with pytest.raises(UnknownHost, match="check --status"):
         open_web_socket("no.such.host.invalid", 0, "--status")
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        (["radio.example"], ["radio.example"]),
+        (["Radio.Example.", "http://studio.example:8080/"], ["radio.example", "studio.example"]),
+        (["müsik.example"], ["xn--msik-0ra.example"]),
+    ],
+)
+def test_names_of_the_page_are_taken_as_people_type_them(
+    typed: list[str], names: list[str]
+) -> None:
+    words = [word for name in typed for word in ("--status-host", name)]
+    assert parse([*words, "--status", "0", "song.mp3", "0"]).status_hosts == names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import time
@@ -9,16 +10,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from broadcasting import sendmmsg
-from broadcasting.fanout import (
-    MAX_SEGMENTS,
+from broadcasting.sending import sendmmsg
+from broadcasting.sending.fanout import (
+    MAX_GSO_DATAGRAMS,
     MAX_TRAIN_BYTES,
     Batch,
     Fanout,
-    Line,
     Loop,
+    Sender,
     Train,
-    make_line,
+    make_sender,
     trains,
 )
 from wire.address import Address
@@ -52,26 +53,26 @@ class Ear:
 
 
 class World:
-    """A sending socket, a line over it, and listeners."""
+    """A sending socket, what sends over it, and listeners."""
 
     def __init__(self, kind: type[Loop | Batch], family: socket.AddressFamily) -> None:
         self.family = family
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.line: Line = kind(self.socket)
+        self.sender: Sender = kind(self.socket)
         self.ears: list[Ear] = []
 
     def ear(self) -> Ear:
         ear = Ear(self.family)
         self.ears.append(ear)
-        self.line.join(ear.address)
+        self.sender.join(ear.address)
         return ear
 
     def send(self, *datagrams: bytes) -> list[Address]:
         missed = []
         for train in trains(datagrams):
-            missed += self.line.send(train, range(len(self.line)), time.monotonic() + WAIT_S)
-        return missed
+            missed += self.sender.send(train, range(len(self.sender)), time.monotonic() + WAIT_S)
+        return [address for address, _ in missed]
 
     def close(self) -> None:
         for one in (self.socket, *(ear.socket for ear in self.ears)):
@@ -81,7 +82,7 @@ class World:
 @pytest.fixture(params=["loop", "batch", "batch of few"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Loop | Batch]:
     if request.param == "batch":
-        monkeypatch.setattr("broadcasting.fanout.FEW_LISTENERS", 0)
+        monkeypatch.setattr("broadcasting.sending.fanout.FEW_LISTENERS", 0)
     return Loop if request.param == "loop" else Batch
 
 
@@ -131,8 +132,8 @@ def test_plain_and_cut_sends_may_follow_one_another(world: World) -> None:
 def test_who_has_left_gets_nothing_and_the_others_all(world: World) -> None:
     ears = [world.ear() for _ in range(5)]
     for gone in (ears[1], ears[4], ears[0]):
-        world.line.leave(gone.address)
-    assert len(world.line) == 2
+        world.sender.leave(gone.address)
+    assert len(world.sender) == 2
     assert world.send(b"still") == []
     assert [ears[n].heard(1) for n in (2, 3)] == [[b"still"]] * 2
     assert not any(ears[n].hears_more() for n in (0, 1, 4))
@@ -140,8 +141,8 @@ def test_who_has_left_gets_nothing_and_the_others_all(world: World) -> None:
 
 def test_who_comes_back_gets_one_copy(world: World) -> None:
     ear, other = world.ear(), world.ear()
-    world.line.leave(ear.address)
-    world.line.join(ear.address)
+    world.sender.leave(ear.address)
+    world.sender.join(ear.address)
     assert world.send(b"once") == []
     assert ear.heard(1) == other.heard(1) == [b"once"]
     assert not ear.hears_more()
@@ -149,7 +150,7 @@ def test_who_comes_back_gets_one_copy(world: World) -> None:
 
 def test_one_who_cannot_be_reached_in_the_middle_costs_nobody_else_anything(ipv4: World) -> None:
     before = [ipv4.ear() for _ in range(2)]
-    ipv4.line.join(NOBODY)
+    ipv4.sender.join(NOBODY)
     after = [ipv4.ear() for _ in range(2)]
     assert ipv4.send(b"one") == [NOBODY]
     assert ipv4.send(b"a" * 900, b"b" * 900) == [NOBODY] * 2
@@ -161,8 +162,8 @@ def test_a_datagram_that_is_too_long_is_missed_by_everyone_and_the_next_is_not(
 ) -> None:
     ears = [ipv4.ear() for _ in range(3)]
     too_long = Train(bytes(70_000), 70_000, 1)
-    missed = ipv4.line.send(too_long, range(3), time.monotonic())
-    assert sorted(missed) == sorted(ear.address for ear in ears)
+    missed = ipv4.sender.send(too_long, range(3), time.monotonic())
+    assert sorted(missed) == sorted((ear.address, errno.EMSGSIZE) for ear in ears)
     assert ipv4.send(b"next") == []
     assert all(ear.heard(1) == [b"next"] for ear in ears)
 
@@ -176,13 +177,13 @@ def test_more_listeners_than_one_call_takes_are_all_reached() -> None:
     addresses: list[Address] = [(f"127.1.{n >> 8}.{n & 255}", port) for n in range(count)]
     try:
         for address in addresses:
-            world.line.join(address)
+            world.sender.join(address)
         assert world.send(b"x") == []
         # What the listener's buffer cannot hold is lost there, but not the last ones sent to.
         assert everywhere.recvfrom(10)[0] == b"x"
         for address in addresses[: sendmmsg.BATCH + 20]:
-            world.line.leave(address)
-        assert len(world.line) == count - sendmmsg.BATCH - 20
+            world.sender.leave(address)
+        assert len(world.sender) == count - sendmmsg.BATCH - 20
         assert world.send(b"y") == []
     finally:
         everywhere.close()
@@ -205,7 +206,7 @@ def test_the_parts_of_an_audience_are_apart_and_together_everybody(
             fanout.join(ear.address)
         sent = 0
         for part in range(parts):
-            listeners, missed = fanout.broadcast(words, time.monotonic() + WAIT_S, part, parts)
+            listeners, missed, _ = fanout.broadcast(words, time.monotonic() + WAIT_S, part, parts)
             assert missed == []
             sent += listeners
         assert sent == len(ears)
@@ -219,7 +220,7 @@ def test_the_parts_of_an_audience_are_apart_and_together_everybody(
 def test_trains_respect_the_limits_of_the_kernel() -> None:
     made = list(trains([b"x" * 1286] * 200))
     assert sum(train.datagrams for train in made) == 200
-    assert all(train.datagrams <= MAX_SEGMENTS for train in made)
+    assert all(train.datagrams <= MAX_GSO_DATAGRAMS for train in made)
     assert all(len(train.payload) <= MAX_TRAIN_BYTES for train in made)
     assert list(trains([])) == []
 
@@ -232,7 +233,7 @@ def test_a_fanout_serves_both_families_with_the_same_words() -> None:
         for ear in ears:
             fanout.join(ear.address)
         assert len(fanout) == 2
-        assert fanout.broadcast([b"to all", b"to all"], time.monotonic() + WAIT_S) == (2, [])
+        assert fanout.broadcast([b"to all", b"to all"], time.monotonic() + WAIT_S) == (2, [], [])
         assert all(fanout.send(b"to one", ear.address) for ear in ears)
         assert all(ear.heard(3) == [b"to all", b"to all", b"to one"] for ear in ears)
     finally:
@@ -247,7 +248,7 @@ def test_a_datagram_longer_than_the_mtu_still_goes(size: int) -> None:
     ear = Ear(socket.AF_INET)
     try:
         fanout.join(ear.address)
-        assert fanout.broadcast([bytes(size)], time.monotonic() + WAIT_S) == (1, [])
+        assert fanout.broadcast([bytes(size)], time.monotonic() + WAIT_S) == (1, [], [])
         assert ear.heard(1) == [bytes(size)]
     finally:
         ear.socket.close()
@@ -256,4 +257,4 @@ def test_a_datagram_longer_than_the_mtu_still_goes(size: int) -> None:
 
 def test_linux_has_the_quick_way() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        assert isinstance(make_line(sock), Batch if sendmmsg.is_available() else Loop)
+        assert isinstance(make_sender(sock), Batch if sendmmsg.is_available() else Loop)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from broadcasting.history import Sent
-from broadcasting.turns import PART_LISTENERS, Turn, Turns
-from tests.network import Network, balanced, segments
+from broadcasting.sending.turns import PART_LISTENERS, Turn, Turns
+from broadcasting.stream.history import Packet
+from tests.rig.network import Network, balanced, segments
 
-MESSAGES = [Sent(0, 0, 1, b"")]
+MESSAGES = [Packet(0, 0, 1, b"")]
 NOW = 1000.0
 
 
@@ -57,7 +57,7 @@ def test_where_nothing_follows_or_all_is_late_already_nobody_waits(until: float 
 def test_an_audience_that_comes_and_goes_during_a_pass_misses_nothing_and_gets_nothing_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("broadcasting.turns.PART_LISTENERS", 2)
+    monkeypatch.setattr("broadcasting.sending.turns.PART_LISTENERS", 2)
     network = Network(programme=segments(200))
     listeners = [network.join() for _ in range(7)]
     network.run(0.5)

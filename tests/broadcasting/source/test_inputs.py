@@ -9,22 +9,22 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import pytest
 
-from broadcasting import live_source, web_source
-from broadcasting.live_source import StandardInput
-from broadcasting.probing import source_at
-from broadcasting.programme import PAUSES_S, Programme
-from broadcasting.source import SourceError
-from tests import pulse
-from tests.programs import Finished, client, end, pcm_in, run, server
-from tests.terminals import terminal, watch
-from tests.zoo import encode, frames_in, reference_pcm, zoo_file
-from wire.mpeg_audio import find_frames
+from broadcasting.source import icy, pipe, web_source
+from broadcasting.source.pipe import standard_input
+from broadcasting.source.probing import source_at
+from broadcasting.source.programme import PAUSES_S, Programme
+from broadcasting.source.tracks import SourceError
+from tests.rig import pulse
+from tests.rig.programs import Finished, client, end, pcm_in, run, server
+from tests.rig.terminals import terminal, watch
+from tests.rig.zoo import encode, frames_in, reference_pcm, zoo_file
 
 CTRL_C = b"\x03"
 
@@ -80,14 +80,14 @@ def test_a_pipe_that_holds_no_audio_is_told(content: bytes, says: str, tmp_path:
 
 
 def test_a_pipe_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_source, "PROBE_S", 0.2)
+    monkeypatch.setattr(pipe, "PROBE_S", 0.2)
     reading, writing = os.pipe()
     with os.fdopen(reading) as silent:
         monkeypatch.setattr("sys.stdin", silent)
-        source = StandardInput()
+        source = standard_input()
         with pytest.raises(OSError, match=r"within 0\.2 s"):
             source.open()
-        source._pipe.close()
+        source.close()
     os.close(writing)
 
 
@@ -106,7 +106,7 @@ def test_a_pipe_that_stalls_is_silence_and_then_goes_on(tmp_path: Path) -> None:
         pipe.write(b"".join(frames[100:]))
         pipe.close()
         end(listener, broadcast)
-        heard = [one.data for one in find_frames((listener.folder / "heard.mp3").read_bytes())]
+        heard = frames_in(listener.folder / "heard.mp3")
         assert [one for one in heard if len(one) > 200] == frames
         assert broadcast.result["source_stalls"] == 1
         silent = sum(one not in frames for one in heard)
@@ -128,6 +128,7 @@ def _written(descriptor: int, frames: list[bytes]) -> BinaryIO:
 class _Station(http.server.BaseHTTPRequestHandler):
     content: bytes = b""
     titles: tuple[tuple[int, bytes], ...] = ()
+    redirects: ClassVar[dict[str, str]] = {"/round": "/round", "/moved": "/song.mp3"}
     breaks = 0
     interval = 4000
 
@@ -139,9 +140,9 @@ class _Station(http.server.BaseHTTPRequestHandler):
             self._answer()
 
     def _answer(self) -> None:
-        if self.path == "/round":
+        if self.path in self.redirects:
             self.send_response(302)
-            self.send_header("Location", "/round")
+            self.send_header("Location", self.redirects[self.path])
             self.end_headers()
         elif self.path == "/silent":
             self.rfile.read()
@@ -255,6 +256,51 @@ def test_an_address_that_stalls_is_given_up(
         source_at(f"{web[0]}/silent").open()
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://127.0.0.1:1/", "cannot be reached: connection refused"),
+        ("https://127.0.0.1:1/", "cannot be reached: connection refused"),
+        ("http:///live", "cannot be reached: no host"),
+        ("http://no.such.host.invalid/", "unknown host: check the address"),
+    ],
+)
+def test_an_address_that_cannot_be_reached_is_told(address: str, says: str) -> None:
+    with pytest.raises(OSError, match=says):
+        source_at(address).open()
+
+
+def test_a_redirect_is_followed(web: tuple[str, type[_Station]]) -> None:
+    address, site = web
+    site.content = zoo_file("mono.mp3").path.read_bytes()
+    source = source_at(f"{address}/moved")
+    source.open()
+    assert not source.returns
+    source.close()
+
+
+def test_a_wait_for_an_answer_is_ended_from_another_thread(
+    web: tuple[str, type[_Station]],
+) -> None:
+    source = source_at(f"{web[0]}/silent")
+    interrupt = threading.Timer(0.2, source.interrupt)
+    interrupt.start()
+    began = time.monotonic()
+    with pytest.raises(OSError, match="not an audio stream"):
+        source.open()
+    interrupt.join()
+    assert time.monotonic() - began < icy.STALL_S / 2
+
+
+def test_the_proxy_of_the_environment_is_asked(
+    web: tuple[str, type[_Station]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", web[0])
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(OSError, match="the server answers 404"):
+        source_at("http://radio.example/live").open()
+
+
 class _Breaking:
     """A live source as the programme sees it."""
 
@@ -268,7 +314,7 @@ class _Breaking:
 def test_a_live_source_that_breaks_is_opened_again_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("broadcasting.programme.PAUSES_S", (0,) * len(PAUSES_S))
+    monkeypatch.setattr("broadcasting.source.programme.PAUSES_S", (0,) * len(PAUSES_S))
     programme = Programme([_Breaking()])  # type: ignore[list-item]
     opened = 0
     for _ in programme:
@@ -279,6 +325,22 @@ def test_a_live_source_that_breaks_is_opened_again_for_a_while(
     # What could never be played is not waited for.
     never = Programme([_Breaking()])  # type: ignore[list-item]
     assert [never.broke(SourceError("x", "unknown host")) for _ in never] == [False]
+
+
+def test_next_leaves_what_is_heard_and_not_what_is_opened_meanwhile() -> None:
+    """The source is ahead of what is heard: it may have left a track when the user does."""
+    programme = Programme(["first", "second", "third"])
+    reading = iter(programme)
+    assert next(reading) == "first"
+    assert not programme.is_unwanted(1)
+    assert next(reading) == "second"
+    programme.skip(1)
+    assert not programme.is_unwanted(None)
+    # A source that gives nothing can be left: it would be the second track.
+    programme.skip(2)
+    assert programme.is_unwanted(None)
+    assert next(reading) == "third"
+    assert not programme.is_unwanted(2)
 
 
 def test_each_round_is_shuffled_anew_and_has_everything_once() -> None:
@@ -383,7 +445,7 @@ def test_titles_change_with_the_track_and_are_cut_and_cleaned(tmp_path: Path) ->
 # Words.
 
 
-def test_hang_up_goes_to_the_next_track_at_once(tmp_path: Path) -> None:
+def test_sigusr1_goes_to_the_next_track_at_once(tmp_path: Path) -> None:
     long, short = tmp_path / "long.mp3", zoo_file("mono.mp3").path
     encode(long, duration_s=30, channels=1, kbps=64)
     with (
@@ -391,7 +453,7 @@ def test_hang_up_goes_to_the_next_track_at_once(tmp_path: Path) -> None:
         client(tmp_path, broadcast, "--output", "heard.wav") as listener,
     ):
         listener.wait_for_log("first sound")
-        broadcast.send(signal.SIGHUP)
+        broadcast.send(signal.SIGUSR1)
         end(listener, broadcast)
         assert [one["title"] for one in listener.result["tracks"]] == ["long", "mono"]
         assert listener.result["lost"] == 0

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from broadcasting.parity_control import (
+from broadcasting.stream.parity_control import (
     HOLD_S,
     MOST_PARITIES,
+    Loss,
     ParityControl,
     parities_for,
 )
 from message import Report
-from tests.network import client_address
 
 
 class Crowd:
@@ -22,6 +22,7 @@ class Crowd:
 
     def __init__(self, count: int) -> None:
         self.control = ParityControl()
+        self.losses = [Loss() for _ in range(count)]
         self.now = 1000.0
         self.expected = [0] * count
         self.missed = [0.0] * count
@@ -34,14 +35,14 @@ class Crowd:
                 self.expected[number] += 13
                 self.missed[number] += 13 * loss
                 self.report(number, self.expected[number], int(self.missed[number]))
-            self.control.decide(self.now)
-        return self.control.parities
+            self.control.decide(self.now, self.losses)
+        return self.control.parity_count
 
     def report(self, number: int, expected: int, missed: int) -> None:
         report = Report(
             session="", clock_us=0, expected=expected, received=0, intact=0, lost=missed
         )
-        self.control.report(client_address(number), report)
+        self.losses[number].report(report)
 
 
 @pytest.mark.parametrize(
@@ -89,20 +90,19 @@ def test_one_in_ten_on_a_dead_link_does_not_decide_for_the_others() -> None:
 def test_who_has_left_does_not_count() -> None:
     crowd = Crowd(1)
     crowd.listen(30, 0.5)
-    crowd.control.forget(client_address(0))
-    crowd.control.forget(client_address(0))
+    crowd.losses.clear()
     assert crowd.listen(200) == 0
 
 
 def test_what_was_repaired_counts_as_lost_and_what_is_under_way_does_not() -> None:
     nothing = Report(session="", clock_us=0, expected=0, received=0, intact=0)
     for field, parities in (("retransmitted", 4), ("rebuilt", 4), ("lost", 4), ("late", 0)):
-        control = ParityControl()
+        control, loss = ParityControl(), Loss()
         for second in range(1, 60):
             counts: dict[str, Any] = {"expected": 13 * second, field: second}
-            control.report(client_address(0), dataclasses.replace(nothing, **counts))
-            control.decide(1000.0 + second)
-        assert control.parities == parities, field
+            loss.report(dataclasses.replace(nothing, **counts))
+            control.decide(1000.0 + second, [loss])
+        assert control.parity_count == parities, field
 
 
 def test_figures_that_cannot_be_move_the_parity_within_its_bounds_only() -> None:
@@ -110,4 +110,4 @@ def test_figures_that_cannot_be_move_the_parity_within_its_bounds_only() -> None
     for expected, missed in ((1 << 52, 0), (0, 1 << 52), (5, -9), (0, 0), (1, 1), (1 << 52, 1)):
         crowd.now += 10
         crowd.report(0, expected, missed)
-        assert 0 <= crowd.control.decide(crowd.now) <= MOST_PARITIES
+        assert 0 <= crowd.control.decide(crowd.now, crowd.losses) <= MOST_PARITIES

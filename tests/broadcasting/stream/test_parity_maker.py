@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from broadcasting.parity import Fec, ParityMaker
+from broadcasting.settings import Fec
+from broadcasting.stream.parity import ParityMaker
 from message import Message, Type
 from wire.parity import Parity
 
@@ -18,7 +19,7 @@ def read(maker: ParityMaker, count: int, first: int = 0) -> None:
 
 def numbers(message: Message) -> tuple[int, ...]:
     parity = Parity.from_message(message)
-    return parity.first_sequence, parity.messages, parity.parities, parity.index
+    return parity.first_sequence, parity.messages, parity.parity_count, parity.index
 
 
 def sent(maker: ParityMaker, count: int, first: int = 0) -> dict[int, list[tuple[int, ...]]]:
@@ -77,9 +78,9 @@ def test_another_number_of_parities_holds_from_the_next_block_on() -> None:
     maker = ParityMaker(Fec(4, 2))
     read(maker, 12)
     assert sent(maker, 2) == {1: [(0, 4, 2, 0)]}
-    maker.parities = 1
+    maker.parity_count = 1
     assert sent(maker, 6, 2) == {3: [(0, 4, 2, 1)], 7: [(4, 4, 1, 0)]}
-    maker.parities = 4
+    maker.parity_count = 4
     assert sent(maker, 4, 8) == {8 + i: [(8, 4, 4, i)] for i in range(4)}
 
 
@@ -87,7 +88,7 @@ def test_without_parities_blocks_pass_and_are_forgotten() -> None:
     maker = ParityMaker(Fec(4, 0, auto=True))
     read(maker, 8)
     assert sent(maker, 8) == {}
-    maker.parities = 1
+    maker.parity_count = 1
     read(maker, 4, 8)
     assert sent(maker, 4, 8) == {11: [(8, 4, 1, 0)]}
 
@@ -96,5 +97,5 @@ def test_what_is_cut_off_is_not_protected_any_more() -> None:
     maker = ParityMaker(Fec(4, 4))
     read(maker, 6)
     assert sent(maker, 1) == {0: [(0, 4, 4, 0)]}
-    maker.cut()
+    maker.forget(0)
     assert not maker.is_due(1000)

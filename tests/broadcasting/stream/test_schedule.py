@@ -7,13 +7,15 @@ from fractions import Fraction
 
 import pytest
 
-from broadcasting.schedule import Schedule
+from broadcasting.stream.schedule import Schedule
 
 START = 12_345.678
 
 
 def schedule(burst_s: float = 0.0, interval_s: float | None = None, speed: float = 1.0) -> Schedule:
-    return Schedule(START, burst_s=burst_s, interval_s=interval_s, speed=speed)
+    made = Schedule(burst_s=burst_s, interval_s=interval_s, speed=speed)
+    made.start(START)
+    return made
 
 
 @pytest.mark.parametrize(("samples", "rate_hz"), [(1152, 44_100), (576, 22_050), (576, 11_025)])

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from broadcasting.history import Sent
-from broadcasting.parity import Fec
-from broadcasting.source import Segment
-from broadcasting.stream import HISTORY_S, LOOKAHEAD_S, Stream
+from broadcasting.settings import Fec
+from broadcasting.source.segments import Segment
+from broadcasting.stream.history import Packet
+from broadcasting.stream.stream import HISTORY_S, LOOKAHEAD_S, Stream
 from message import Message, Type
-from tests.network import TRACK, segments
+from tests.rig.network import TRACK, segments
 
 ID = 0xABCD
 START = 1000.0
@@ -36,9 +36,9 @@ def stream(
     return made
 
 
-def running(made: Stream, seconds: float, source: Iterator[Segment]) -> list[Sent]:
+def running(made: Stream, seconds: float, source: Iterator[Segment]) -> list[Packet]:
     """Let the stream, started at `START`, run until `seconds` later, fed as it wants to be."""
-    sent: list[Sent] = []
+    sent: list[Packet] = []
     while True:
         while made.wants_segment:
             made.add_segment(next(source))
@@ -127,6 +127,27 @@ def test_a_little_more_is_read_ahead_than_is_due_until_the_next_wake_up(
     made.start(START)
     made.take_due(START + LOOKAHEAD_S / 2)
     assert made.wants_segment
+
+
+def test_at_any_speed_what_is_read_ahead_is_a_few_megabytes() -> None:
+    made = stream(speed=100_000)
+    source = segments(100_000)
+    while made.wants_segment:
+        made.add_segment(next(source))
+    assert made.is_filled
+    read = 100_000 - len(list(source))
+    assert read * SEGMENT_S > 60
+    assert read * len(next(segments(1)).data) < 10e6
+
+
+def test_what_the_user_wants_sent_together_is_read_however_much_it_is() -> None:
+    made = stream(burst_s=1200.0)
+    source = segments(100_000)
+    while made.wants_segment:
+        made.add_segment(next(source))
+    read = 100_000 - len(list(source))
+    assert 1200 < read * SEGMENT_S < 1202
+    assert made.is_filled
 
 
 def test_no_segment_is_wanted_when_the_source_has_ended() -> None:
@@ -227,7 +248,7 @@ def test_with_parity_a_burst_begins_where_it_would_and_brings_the_parity_of_its_
     made.start(START)
     running(made, 7.3, segments(1000))
     burst = made.burst(START + 7.3)
-    with_parity = made.with_parity(burst)
+    with_parity = made.history.with_parity(burst)
     assert [one for one in with_parity if not one.is_parity] == burst
     first, last = burst[0].sequence, burst[-1].sequence
     parity = [one.sequence for one in with_parity if one.is_parity]
@@ -238,7 +259,7 @@ def test_with_parity_a_burst_begins_where_it_would_and_brings_the_parity_of_its_
         *[4] * (len(blocks) - 1),
         (last % 20 + 1) // 5,
     ]
-    assert len(made._parity_sent) < 4 * (2.6 / 0.0784 / 20 + 3)
+    assert len(made.history._parity) < 4 * (2.6 / 0.0784 / 20 + 3)
 
 
 def test_parity_that_was_read_too_late_is_due_at_once_and_before_the_end() -> None:
@@ -250,7 +271,7 @@ def test_parity_that_was_read_too_late_is_due_at_once_and_before_the_end() -> No
         made.add_segment(next(source))
         sent += made.take_due(START)
     assert [one.is_parity for one in sent] == [False] * 3 + [True, False] * 2 + [False]
-    assert made.next_due() is None
+    assert made.next_due() == START, "nothing but what stands in for the source"
     made.end_of_source()
     assert not made.ended
     assert made.next_due() == float("-inf")
@@ -278,4 +299,4 @@ def test_enough_is_read_ahead_that_a_block_is_whole_when_its_parity_is_due() -> 
             if one.is_parity and not before.is_parity:
                 place = before.sequence - one.sequence
                 assert place < fec.messages
-                assert (place + 1) * fec.parities % fec.messages < fec.parities
+                assert (place + 1) * fec.parity_count % fec.messages < fec.parity_count

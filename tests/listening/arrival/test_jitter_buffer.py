@@ -15,22 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening.jitter_buffer import (
-    HAND_OUT_S,
+from listening.arrival.audio_message import Arrival, AudioMessage
+from listening.arrival.jitter_buffer import HAND_OUT_S, RESTART_S, JitterBuffer
+from listening.arrival.playable import EndOfStream, Item, Ready
+from listening.arrival.reception_window import (
     MAX_CAPACITY,
-    MAX_GIVEN_UP,
     MAX_MESSAGE_US,
     MIN_CAPACITY,
-    RESTART_S,
-    Arrival,
-    End,
-    Item,
-    JitterBuffer,
-    Ready,
+    REMEMBERED,
+    ReceptionWindow,
+    State,
 )
-from listening.statistics import Statistics
+from listening.arrival.statistics import Statistics
 from message import Message, Type
-from tests.luck import examples
+from tests.rig.luck import examples
 
 STEP_US = 15_625
 STEP_S = 1 / 64
@@ -50,7 +48,7 @@ def audio(sequence: int, time_us: int | None = None) -> Message:
 
 
 def repeat(sequence: int) -> Message:
-    """The same, on request."""
+    """REPEAT of that AUDIO."""
     return audio(sequence)._replace(type=Type.REPEAT)
 
 
@@ -67,9 +65,9 @@ class Player:
         strict: bool = True,
     ) -> None:
         self.count = Statistics()
+        self.window = ReceptionWindow(first, first * STEP_US, buffer_s * speed)
         self.buffer = JitterBuffer(
-            first,
-            first * STEP_US,
+            self.window,
             self.count,
             buffer_s=buffer_s,
             speed=speed,
@@ -88,7 +86,7 @@ class Player:
 
     def insert(self, message: Message, at: float, duration_us: int = STEP_US) -> Arrival:
         self.wait(at)
-        arrival = self.buffer.insert(message, duration_us, self._now)
+        arrival = self.buffer.insert(AudioMessage(message, duration_us), self._now)
         self._take()
         return arrival
 
@@ -96,7 +94,7 @@ class Player:
         """AUDIO is computed from parity at `at` steps."""
         self.wait(at)
         message = audio(sequence)._replace(type=Type.PARITY)
-        taken = self.buffer.insert_rebuilt(message, STEP_US, self._now)
+        taken = self.buffer.insert_rebuilt(AudioMessage(message, STEP_US), self._now)
         self._take()
         return taken
 
@@ -124,8 +122,22 @@ class Player:
 
     def _take(self) -> None:
         taken = self.buffer.take(self._now)
+        self._check()
         self.items += taken
         self.times += [self._now] * len(taken)
+
+    def _check(self) -> None:
+        """Every message that exists is in one counter, or awaited: at any time."""
+        count, window = self.count, self.window
+        records = window._records.values()
+        if len(records) < 200:
+            assert len(window.ready) == sum(one.state is State.READY for one in records)
+        assert window.awaited == window.end - window.next - len(window.ready) >= 0
+        settled = count.intact + count.retransmitted + count.rebuilt + count.lost
+        assert count.expected == settled + window.awaited
+        assert count.received == (
+            count.intact + count.retransmitted + count.duplicates + count.late
+        )
 
     @property
     def heard(self) -> list[int]:
@@ -142,7 +154,7 @@ class Player:
 
     @property
     def ended(self) -> bool:
-        return any(isinstance(item, End) for item in self.items)
+        return any(isinstance(item, EndOfStream) for item in self.items)
 
 
 def started() -> Player:
@@ -171,7 +183,12 @@ class Sleeper:
     def __init__(self, *, strict: bool, speed: float = 1.0) -> None:
         self.speed = speed
         self.buffer = JitterBuffer(
-            0, 0, Statistics(), buffer_s=1.0, speed=speed, lead_s=LEAD_S, strict=strict
+            ReceptionWindow(0, 0, speed),
+            Statistics(),
+            buffer_s=1.0,
+            speed=speed,
+            lead_s=LEAD_S,
+            strict=strict,
         )
         self.taken_at: list[float] = []
         self.played_at: dict[int, float] = {}
@@ -189,7 +206,7 @@ class Sleeper:
         for sequence in range(messages):
             now = max(0, sequence - 64) * STEP_S / self.speed
             self.look(now)
-            self.buffer.insert(audio(sequence), STEP_US, now)
+            self.buffer.insert(AudioMessage(audio(sequence), STEP_US), now)
             self.look(now)
 
 
@@ -211,9 +228,9 @@ def test_all_of_a_steady_stream_is_taken_in_time() -> None:
 def test_what_waits_to_be_taken_is_due_at_its_deadline_if_nothing_else_arrives() -> None:
     owner = Sleeper(strict=True)
     for step in range(64):
-        owner.buffer.insert(audio(step), STEP_US, 0.0)
+        owner.buffer.insert(AudioMessage(audio(step), STEP_US), 0.0)
     owner.look(0.0)
-    owner.buffer.insert(audio(64), STEP_US, STEP_S)
+    owner.buffer.insert(AudioMessage(audio(64), STEP_US), STEP_S)
     assert not owner.buffer.is_ready(STEP_S)
     assert owner.buffer.next_due() == 64 * STEP_S - LEAD_S
 
@@ -221,7 +238,7 @@ def test_what_waits_to_be_taken_is_due_at_its_deadline_if_nothing_else_arrives()
 def test_the_end_is_not_waited_for() -> None:
     owner = Sleeper(strict=True)
     for step in range(65):
-        owner.buffer.insert(audio(step), STEP_US, 0.0)
+        owner.buffer.insert(AudioMessage(audio(step), STEP_US), 0.0)
         owner.look(0.0)
     assert len(owner.played_at) == 64
     owner.buffer.end(64, 65 * STEP_US, 0.0)
@@ -382,7 +399,7 @@ def test_what_comes_after_its_end_was_due_is_late_though_nothing_came_after_it()
 
 def test_a_copy_of_a_late_message_is_a_duplicate_before_anybody_has_looked() -> None:
     player = started()
-    arrivals = [player.buffer.insert(audio(8), STEP_US, 9 * STEP_S) for _ in range(3)]
+    arrivals = [player.buffer.insert(AudioMessage(audio(8), STEP_US), 9 * STEP_S) for _ in range(3)]
     assert arrivals == [LATE, DUPLICATE, DUPLICATE]
     assert (player.count.late, player.count.duplicates) == (1, 2)
 
@@ -524,7 +541,7 @@ def test_a_waiting_timeline_gives_the_tail_the_whole_buffer_too() -> None:
     player = waiting(speed=1000.0)
     player.end(9, 5000)
     player.arrive([9, 8], 5007.9)
-    assert player.shape == [*range(10), "End"]
+    assert player.shape == [*range(10), "EndOfStream"]
 
 
 def test_a_waiting_timeline_gives_a_hole_in_the_burst_the_whole_buffer() -> None:
@@ -564,19 +581,19 @@ def test_the_end_comes_after_the_last_message_and_once() -> None:
     player.end(8, 1)
     assert not player.ended
     player.arrive(8, 2)
-    assert player.items[-2:] == [Ready(audio(8)), End(9 * STEP_US)]
+    assert player.items[-2:] == [Ready(audio(8), STEP_US), EndOfStream(9 * STEP_US)]
     player.end(8, 3)
     player.wait(100)
-    assert player.shape.count("End") == 1
+    assert player.shape.count("EndOfStream") == 1
     assert player.buffer.next_due() is None
-    assert player.count.awaited == 0
+    assert player.window.awaited == 0
 
 
 def test_a_stream_shorter_than_the_buffer_is_played_as_soon_as_all_of_it_is_there() -> None:
     player = Player()
     player.arrive([1, 0], 0)
     player.end(1, 1)
-    assert player.shape == [0, 1, "End"]
+    assert player.shape == [0, 1, "EndOfStream"]
 
 
 def test_a_tail_that_is_missing_before_the_end_is_given_up_piece_by_piece() -> None:
@@ -585,16 +602,16 @@ def test_a_tail_that_is_missing_before_the_end_is_given_up_piece_by_piece() -> N
     assert player.count.expected == 12
     player.arrive(10, 9.5)
     player.wait(12)
-    assert player.shape == [*range(8), "Gap", 10, "Gap", "End"]
+    assert player.shape == [*range(8), "Gap", 10, "Gap", "EndOfStream"]
     assert player.times[-1] == 11 * STEP_S
-    assert (player.count.lost, player.count.awaited) == (3, 0)
+    assert (player.count.lost, player.window.awaited) == (3, 0)
     assert player.arrive(11, 13) == [LATE]
 
 
 def test_the_end_of_a_stream_of_nothing_comes_at_once() -> None:
     player = Player()
     player.end(None, 0)
-    assert player.shape == ["End"]
+    assert player.shape == ["EndOfStream"]
     assert player.count.expected == 0
 
 
@@ -605,7 +622,7 @@ def test_an_end_before_any_audio_waits_for_what_it_announces() -> None:
     player.wait(8)
     player.arrive(1, 8.5)
     player.wait(100)
-    assert player.shape == ["Gap", 1, 2, 3, "End"]
+    assert player.shape == ["Gap", 1, 2, 3, "EndOfStream"]
     assert (player.count.lost, player.count.intact) == (1, 3)
 
 
@@ -613,7 +630,7 @@ def test_an_end_before_any_audio_that_nothing_follows_ends_the_stream() -> None:
     player = Player()
     player.end(3, 0)
     player.wait(100)
-    assert player.shape == ["Gap", "End"]
+    assert player.shape == ["Gap", "EndOfStream"]
     assert (player.count.expected, player.count.lost) == (4, 4)
 
 
@@ -631,8 +648,8 @@ def test_an_end_that_contradicts_what_came_changes_nothing(last: int | None) -> 
     assert player.count == before
     player.arrive(range(8, 20), 2)
     player.end(19, 3)
-    assert player.shape == [*range(20), "End"]
-    assert player.items[-1] == End(20 * STEP_US)
+    assert player.shape == [*range(20), "EndOfStream"]
+    assert player.items[-1] == EndOfStream(20 * STEP_US)
 
 
 @pytest.mark.parametrize("end_us", [0, 8 * STEP_US, 8 * STEP_US + 5 * MAX_MESSAGE_US, 2**64 - 1])
@@ -641,23 +658,23 @@ def test_a_time_of_the_end_that_cannot_be_is_not_believed(end_us: int) -> None:
     player.arrive(9, 1)
     player.end(10, 2, end_us)
     player.wait(100)
-    assert player.shape == [*range(8), "Gap", 9, "Gap", "End"]
-    assert player.items[-1] == End(None)
+    assert player.shape == [*range(8), "Gap", 9, "Gap", "EndOfStream"]
+    assert player.items[-1] == EndOfStream(None)
 
 
 def test_what_comes_after_the_end_is_refused() -> None:
     player = started()
     player.end(7, 1)
     assert player.arrive([8, 7], 2) == [OVERFLOW, DUPLICATE]
-    assert player.shape == [*range(8), "End"]
+    assert player.shape == [*range(8), "EndOfStream"]
 
 
 def test_close_hands_out_everything_and_gives_up_every_hole() -> None:
     player = started()
     player.arrive([10, 12], 1)
     player.close()
-    assert player.shape == [*range(8), "Gap", 10, "Gap", 12, "End"]
-    assert (player.count.lost, player.count.awaited) == (3, 0)
+    assert player.shape == [*range(8), "Gap", 10, "Gap", 12, "EndOfStream"]
+    assert (player.count.lost, player.window.awaited) == (3, 0)
     assert player.buffer.next_due() is None
 
 
@@ -665,7 +682,7 @@ def test_close_before_the_start_hands_out_what_came() -> None:
     player = Player()
     player.arrive([1, 2], 0)
     player.close()
-    assert player.shape == ["Gap", 1, 2, "End"]
+    assert player.shape == ["Gap", 1, 2, "EndOfStream"]
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -673,7 +690,7 @@ def test_close_does_not_wait_for_the_tail_that_an_end_announced(strict: bool) ->
     player = started() if strict else waiting()
     player.end(20, 200)
     player.close()
-    assert player.shape == [*range(8), "Gap", "End"]
+    assert player.shape == [*range(8), "Gap", "EndOfStream"]
     assert player.count.lost == 13
 
 
@@ -703,7 +720,7 @@ def test_the_capacity_grows_with_the_delay_up_to_a_limit(
 
 def test_no_more_messages_wait_than_the_capacity_even_when_registered_anew() -> None:
     player = Player(buffer_s=1e6)
-    player.buffer.resume(10 * MAX_CAPACITY)
+    player.window.resume(10 * MAX_CAPACITY)
     arrivals = player.arrive(range(1, MAX_CAPACITY + 10), 0)
     assert arrivals.count(IN_TIME) == MAX_CAPACITY
     assert arrivals[-9:] == [OVERFLOW] * 9
@@ -713,7 +730,7 @@ def test_only_so_many_given_up_sequences_are_remembered(caplog: pytest.LogCaptur
     caplog.set_level(logging.ERROR)  # Pytest would keep a hundred thousand lines.
     player = waiting()
     highest = 7
-    while player.count.lost <= MAX_GIVEN_UP:
+    while player.count.lost <= REMEMBERED:
         highest += MIN_CAPACITY
         player.arrive(highest, player.count.lost * 2)
         player.wait(player.count.lost * 2 + highest)
@@ -752,7 +769,7 @@ def test_registered_anew_the_stream_may_go_on_further_away_than_the_capacity() -
     player = started()
     far = 3 * MIN_CAPACITY
     assert player.arrive(far, far) == [OVERFLOW]
-    player.buffer.resume(far)
+    player.window.resume(far)
     assert player.arrive(far, far) == [IN_TIME]
     assert player.shape == [*range(8), "Gap", far]
     assert player.count.lost == far - 8
@@ -820,7 +837,7 @@ def test_a_strict_timeline_does_what_the_model_does(arrivals: Arrivals, lead: fl
     player = Player(lead_s=lead * STEP_S)
     for quarter, sequence in arrivals:
         player.arrive(sequence, quarter / 4)
-        assert player.count.awaited >= 0
+        assert player.window.awaited >= 0
     end_at = RESTART_S / STEP_S
     player.end(MESSAGES - 1, end_at)
     player.wait(1000)
@@ -904,24 +921,25 @@ def test_whatever_comes_order_and_numbers_hold_and_the_owner_never_spins(
                 assert last is None or isinstance(last, int)
                 player.end(last, at, end_us)
             case ("resume", int(sequence)):
-                player.buffer.resume(sequence)
+                player.window.resume(sequence)
             case _:
                 player.close()
-        assert player.count.awaited >= 0
+        assert player.window.awaited >= 0
         assert player.buffer.buffered_s(at * STEP_S) >= 0
         player.buffer.position_us(at * STEP_S)
     player.close()
     count = player.count
     assert all(a < b for a, b in itertools.pairwise(player.heard))
-    assert player.shape.count("End") == 1
-    assert player.shape[-1] == "End"
+    assert player.shape.count("EndOfStream") == 1
+    assert player.shape[-1] == "EndOfStream"
     assert all(a != "Gap" or b != "Gap" for a, b in itertools.pairwise(player.shape))
-    assert (count.awaited, count.intact) == (0, len(player.heard))
+    assert (player.window.awaited, count.intact) == (0, len(player.heard))
     assert count.received == count.intact + count.duplicates + count.late
     assert strict or "Restart" not in player.shape
     assert player.shape.count("Gap") <= count.lost + count.underruns
-    held = {name for name, value in vars(player.buffer).items() if isinstance(value, set | dict)}
-    assert {name for name in held if getattr(player.buffer, name)} <= {"_given_up"}
+    assert not player.window.ready
+    assert all(one.audio is None for one in player.window._records.values())
+    assert len(player.window._records) <= REMEMBERED
 
 
 # What is computed from parity.
@@ -932,7 +950,7 @@ def test_what_is_rebuilt_in_time_is_heard_and_counted_as_rebuilt() -> None:
     player.arrive([0, 1, 3, 4, 5, 6, 7], 0)
     assert player.rebuild(2, 5)
     player.end(7, 6)
-    assert player.shape == [0, 1, 2, 3, 4, 5, 6, 7, "End"]
+    assert player.shape == [0, 1, 2, 3, 4, 5, 6, 7, "EndOfStream"]
     count = player.count
     assert (count.expected, count.intact, count.rebuilt, count.lost) == (8, 7, 1, 0)
     assert count.received == 7
@@ -962,7 +980,7 @@ def test_what_is_rebuilt_after_its_deadline_counts_for_nothing_and_its_original_
     player.arrive([0, 1, 2, 3, 4, 5, 6, 7, 9], 0)
     # Message 8 is needed from 8 steps on, and can be heard until 9, whether or not somebody looks.
     rebuilt = audio(8)._replace(type=Type.PARITY)
-    assert not player.buffer.insert_rebuilt(rebuilt, STEP_US, 9 * STEP_S)
+    assert not player.buffer.insert_rebuilt(AudioMessage(rebuilt, STEP_US), 9 * STEP_S)
     assert not player.rebuild(8, 9)
     assert (player.count.rebuilt, player.count.lost, player.count.late) == (0, 1, 0)
     assert player.arrive(8, 10) == [LATE]
@@ -973,6 +991,25 @@ def test_what_cannot_be_is_not_rebuilt() -> None:
     player = Player()
     player.arrive([0, 1, 3], 0)
     far = audio(2, 10 * MAX_MESSAGE_US)._replace(type=Type.PARITY)
-    assert not player.buffer.insert_rebuilt(far, STEP_US, 0.0)
-    assert not player.buffer.insert_rebuilt(audio(1 << 50), STEP_US, 0.0)
+    assert not player.buffer.insert_rebuilt(AudioMessage(far, STEP_US), 0.0)
+    assert not player.buffer.insert_rebuilt(AudioMessage(audio(1 << 50), STEP_US), 0.0)
     assert (player.count.rebuilt, player.count.expected) == (0, 4)
+
+
+@pytest.mark.parametrize(("hole_s", "events"), [(0.5, 0), (1.5, 1)])
+def test_sound_that_is_back_is_an_event_if_a_listener_stood_still_for_long(
+    hole_s: float, events: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    player = Player()
+    player.arrive(range(10), at=0)
+    player.wait(8)
+    caplog.clear()
+    # Nothing is taken meanwhile, and what comes first is what is new.
+    back = 10 + round(hole_s / STEP_S)
+    player._now = back * STEP_S
+    assert player.buffer.insert(AudioMessage(audio(back), STEP_US), player._now) is Arrival.IN_TIME
+    for at in range(back + 1, back + 20):
+        player.arrive(at, at=at - 0.5)
+    said = [one.message for one in caplog.records if "heard in" in one.message]
+    assert len(said) == events

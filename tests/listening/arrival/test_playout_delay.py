@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from array import array
 from collections.abc import Callable, Iterator
@@ -14,15 +13,10 @@ from pydub import AudioSegment
 
 from broadcasting.settings import Settings
 from listening.arguments import parse
-from listening.display import summary
-from listening.fader import Loudness
-from listening.jitter_buffer import Gap, JitterBuffer, Ready
-from listening.listen import ListenSnapshot, Pause
-from listening.live_view import LiveView
-from listening.outputs.null import Null
-from listening.pcm import PcmFormat
-from listening.playback import Playback
-from listening.playout_delay import (
+from listening.arrival.audio_message import AudioMessage
+from listening.arrival.jitter_buffer import JitterBuffer
+from listening.arrival.playable import Gap, InsertedSilence, Ready
+from listening.arrival.playout_delay import (
     ENOUGH,
     FLOOR_S,
     MOST_ROUND_TRIPS,
@@ -33,14 +27,24 @@ from listening.playout_delay import (
     WINDOW,
     PlayoutDelay,
 )
-from listening.report import as_json
-from listening.round_trip import RoundTrip
-from listening.statistics import Statistics
-from listening.stretch import MOST_STRETCH, Debt
+from listening.arrival.reception_window import ReceptionWindow
+from listening.arrival.statistics import Statistics
+from listening.display.final_json import as_json
+from listening.display.live_view import LiveView
+from listening.display.table import summary
+from listening.listen import ListenSnapshot
+from listening.outputs.fader import Loudness
+from listening.outputs.null import Null
+from listening.playback import Playback
+from listening.sound.pcm import PcmFormat
+from listening.sound.stretch import MOST_STRETCH, RateCorrection
 from message import Message, Type
-from tests.luck import seeds
-from tests.network import Link, Listener, Network, balanced, random_loss, segments
-from wire.link_conditions import LinkConditions
+from simulation.link_conditions import LinkConditions
+from tests.rig.luck import once, seeds
+from tests.rig.network import Link, Listener, Network, balanced, random_loss, segments
+from wire.round_trip import RoundTrip
+
+pytestmark = once
 
 MESSAGE_S = 3 * 1152 / 44_100
 LOW = Settings(burst_s=0.1)
@@ -74,7 +78,7 @@ class Path:
         return wanted_s
 
     def stretch_s(self, excess_s: float) -> float:
-        """Of a second of audio, where the offset is so much more than is wanted."""
+        """Stretch of a second of audio whose offset exceeds the wanted one by `excess_s`."""
         return self.delay.stretch_s(50.0 + self.wanted_s + excess_s, 1.0)
 
 
@@ -85,7 +89,7 @@ def test_nothing_is_wanted_and_nothing_changed_before_anything_came() -> None:
     one = Path(lead_s=0.3)
     assert one.delay.wanted_s() is None
     assert one.delay.delay_s(7.0) is None
-    assert one.delay.pause_s(7.0) == one.delay.stretch_s(7.0, 1.0) == 0
+    assert one.delay.silence_s(7.0) == one.delay.stretch_s(7.0, 1.0) == 0
     assert one.delay.start_s == 0.3 + FLOOR_S
 
 
@@ -131,7 +135,7 @@ def test_what_is_missing_at_its_deadline_is_given_round_trips_but_not_for_ever()
     for _ in range(50):
         before_s = offset_s
         one.delay.missed(offset_s)
-        offset_s += one.delay.pause_s(offset_s)
+        offset_s += one.delay.silence_s(offset_s)
         assert offset_s - before_s <= timeout_s + FLOOR_S + 1e-9
     assert offset_s - 50.0 == pytest.approx(FLOOR_S + MOST_ROUND_TRIPS * timeout_s)
 
@@ -168,18 +172,18 @@ def tone(seconds: float) -> AudioSegment:
     )
 
 
-def test_a_debt_is_paid_in_whole_frames_to_the_last_and_no_faster_than_it_may() -> None:
-    debt, piece = Debt(), tone(0.1)
+def test_a_correction_is_made_in_whole_frames_to_the_last_and_no_faster_than_it_may() -> None:
+    correction, piece = RateCorrection(), tone(0.1)
     count = piece.frame_count()
-    assert debt.pay(piece) is piece
+    assert correction.applied(piece) is piece
     for owed_s in (0.003, -0.003):
-        debt.add(owed_s)
-        paid = [debt.pay(piece).frame_count() - count for _ in range(10)]
+        correction.add(owed_s)
+        paid = [correction.applied(piece).frame_count() - count for _ in range(10)]
         assert sum(paid) == pytest.approx(owed_s * 44_100, abs=1)
         assert max(map(abs, paid)) <= count * MOST_STRETCH
-    debt.add(1.0)
+    correction.add(1.0)
     short = tone(0.003)
-    assert debt.pay(short) is short
+    assert correction.applied(short) is short
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -187,12 +191,12 @@ def test_what_is_made_longer_or_shorter_has_no_step(sign: int) -> None:
     turn = 2 * math.pi * 440 / 44_100
     sine = array("h", (round(20_000 * math.sin(turn * i)) for i in range(44_100)))
     whole = AudioSegment(data=sine.tobytes(), sample_width=2, frame_rate=44_100, channels=1)
-    debt = Debt()
+    correction = RateCorrection()
     played = array("h")
     for begin in range(0, 44_100, 3456):
         piece = whole.get_sample_slice(begin, begin + 3456)
-        debt.add(sign * piece.frame_count() * STRETCH / 44_100)
-        played.frombytes(debt.pay(piece).raw_data)
+        correction.add(sign * piece.frame_count() * STRETCH / 44_100)
+        played.frombytes(correction.applied(piece).raw_data)
     assert len(played) == pytest.approx(44_100 * (1 + sign * STRETCH), abs=1)
     assert max(abs(b - a) for a, b in pairwise(played)) < 20_000 * turn * 1.1
 
@@ -222,7 +226,11 @@ class Buffer:
         self.count = Statistics()
         delay = PlayoutDelay(round_trip(), lead_s=0.25)
         self.buffer = JitterBuffer(
-            0, 0, self.count, buffer_s=delay.start_s, lead_s=0.25, delay=delay
+            ReceptionWindow(0, 0, delay.start_s),
+            self.count,
+            buffer_s=delay.start_s,
+            lead_s=0.25,
+            delay=delay,
         )
         self.played: list[object] = []
 
@@ -236,7 +244,7 @@ class Buffer:
         for now, sequence in arrivals:
             self.wait(now)
             message = Message(sequence, Type.AUDIO, b"data", 1, sequence * self.STEP_US)
-            self.buffer.insert(message, self.STEP_US, now)
+            self.buffer.insert(AudioMessage(message, self.STEP_US), now)
             self.played += self.buffer.take(now)
 
     def wait(self, until: float) -> None:
@@ -251,7 +259,9 @@ class Buffer:
     def moved_s(self) -> float:
         """What the output was told."""
         told = [one.longer_s for one in self.played if isinstance(one, Ready)]
-        return sum(told) + sum(one.length_s for one in self.played if isinstance(one, Pause))
+        return sum(told) + sum(
+            one.length_s for one in self.played if isinstance(one, InsertedSilence)
+        )
 
 
 def test_the_timeline_moves_by_just_what_the_output_is_told() -> None:
@@ -271,15 +281,15 @@ def test_the_timeline_moves_by_just_what_the_output_is_told() -> None:
     assert one.count.delay_highest_s is not None
     assert one.count.delay_highest_s > 0.5
     assert any(isinstance(item, Ready) and item.longer_s < 0 for item in one.played)
-    assert any(isinstance(item, Pause) for item in one.played)
+    assert any(isinstance(item, InsertedSilence) for item in one.played)
 
 
 def test_a_pause_stands_in_a_gap_and_a_hole_is_waited_for_once() -> None:
     one = Buffer()
     one.run(2000, lambda sequence: None if 1000 <= sequence < 1003 else 0.0)
     kinds = [type(item) for item in one.played]
-    assert kinds.count(Pause) == kinds.count(Gap) == 1
-    assert kinds[kinds.index(Pause) - 1] is Gap
+    assert kinds.count(InsertedSilence) == kinds.count(Gap) == 1
+    assert kinds[kinds.index(InsertedSilence) - 1] is Gap
     assert one.count.lost == 3
 
 
@@ -401,7 +411,7 @@ def test_a_path_that_becomes_longer_is_followed_with_one_gap() -> None:
 
 
 def test_a_block_of_parity_is_always_within_the_delay() -> None:
-    from broadcasting.parity import Fec
+    from broadcasting.settings import Fec
 
     network, listener = listening(Link(), 3000, Settings(burst_s=0.1, fec=Fec(4, 1)))
     delays = list(at_each_second(network, listener))
@@ -418,7 +428,7 @@ def test_the_output_gets_the_programme_and_just_what_was_added_to_it() -> None:
     playback.play(listener.played)
     playback.finish()
     added_s = sum(one.longer_s for one in listener.played if isinstance(one, Ready))
-    added_s += sum(one.length_s for one in listener.played if isinstance(one, Pause))
+    added_s += sum(one.length_s for one in listener.played if isinstance(one, InsertedSilence))
     assert added_s != 0
     frames = 6000 * 3 * 1152 + added_s * 44_100
     assert output.frames == pytest.approx(frames, abs=5)
@@ -430,7 +440,7 @@ def test_a_fixed_delay_and_an_output_that_waits_are_as_they_were() -> None:
     for join in ({"buffer_s": 0.2}, {"waits": True}):
         network, listener = listening(link, 1000, **join)
         assert list(at_each_second(network, listener)) == []
-        assert not any(isinstance(one, Pause) for one in listener.played)
+        assert not any(isinstance(one, InsertedSilence) for one in listener.played)
         assert all(one.longer_s == 0 for one in listener.played if isinstance(one, Ready))
         assert "auto" not in screen(listener.core.snapshot(network.now))
 
@@ -463,8 +473,7 @@ def test_the_live_line_the_table_and_the_json_tell_it() -> None:
 
 def test_the_command_line_takes_auto() -> None:
     def buffer_of(*options: str) -> object:
-        parsed: argparse.Namespace = parse(["host", "4501", *options])
-        return parsed.buffer
+        return parse(["host", "4501", *options]).buffer_s
 
     assert buffer_of("--buffer", "auto") is None
     assert buffer_of("--buffer", "0.25") == 0.25
@@ -476,3 +485,19 @@ def screen(now: ListenSnapshot) -> str:
     view = LiveView(buffer_s=1.0, is_heard=True, has_keys=False)
     view.tell(now, Loudness(), None, 0.0)
     return "\n".join(view.lines(80, 24))
+
+
+def test_what_is_sent_after_an_outage_does_not_count_as_the_delay_of_the_path() -> None:
+    cut = False
+    settings = Settings(burst_rate_bytes_per_s=40_000.0)
+    link = Link(drop=lambda side, index: cut)
+    network, listener = listening(link, 1200, settings, timeout_s=60)
+    network.run(5)
+    cut = True
+    network.run(20)
+    cut = False
+    delays = list(at_each_second(network, listener))
+    count = listener.core.statistics
+    assert count.reconnections == 1
+    assert count.delay_wanted_s == pytest.approx(FLOOR_S, abs=0.01)
+    assert sorted(delays, reverse=True) == delays

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening.listen import audio_duration_us
-from listening.rebuild import KEPT_MESSAGES, Rebuilder
-from listening.statistics import Statistics
+from listening.arrival.audio_message import AudioMessage
+from listening.arrival.rebuild import KEPT_MESSAGES, Rebuilder
+from listening.arrival.reception_window import ReceptionWindow
+from listening.arrival.statistics import Statistics
 from message import Message, MessageError, Type
-from tests.luck import examples
-from tests.network import silent_frame
+from tests.rig.luck import examples
+from tests.rig.network import silent_frame
 from wire.parity import encode, sent_after
 
 STREAM = 0x5EED
@@ -50,13 +51,13 @@ class Listener:
 
     def __init__(self, messages: int = K, parities: int = M, first: int = 0) -> None:
         self.count = Statistics()
+        self.window = ReceptionWindow(first, 0, 1.0)
         self.rebuilder = Rebuilder(
+            self.window,
+            self.count,
             block_messages=messages,
-            parities=parities,
+            parity_count=parities,
             stream=STREAM,
-            first_sequence=first,
-            statistics=self.count,
-            duration_us=audio_duration_us,
         )
         self.rebuilt: list[int] = []
 
@@ -64,15 +65,13 @@ class Listener:
         """What is rebuilt when these come; it is what was sent."""
         given = []
         for message in messages:
-            add = (
-                self.rebuilder.add_parity
-                if message.type == Type.PARITY
-                else self.rebuilder.add_audio
-            )
-            for one in add(message):
-                assert one.message == audio(one.message.sequence)._replace(type=Type.PARITY)
-                assert one.duration_us == audio_duration_us(one.message)
-                given.append(one.message.sequence)
+            if message.type == Type.PARITY:
+                rebuilt = self.rebuilder.add_parity(message)
+            else:
+                rebuilt = self.rebuilder.add_audio(AudioMessage.of(message))
+            for one in rebuilt:
+                assert one == AudioMessage.of(audio(one.sequence)._replace(type=Type.PARITY))
+                given.append(one.sequence)
         self.rebuilt += given
         return given
 
@@ -241,7 +240,7 @@ def test_the_first_of_two_messages_that_differ_counts() -> None:
     listener = Listener()
     other = audio(0)._replace(data=silent_frame() * 2)
     listener.take(audio(0), audio(2), audio(3))
-    listener.rebuilder.add_audio(other)
+    listener.rebuilder.add_audio(AudioMessage.of(other))
     assert listener.take(parity_of(0)) == [1]
 
 
@@ -316,7 +315,7 @@ def test_any_bytes_as_parity_never_raise_anything_else_and_never_give_what_came(
             assert not {one.message.sequence for one in rebuilt} & came
         if message.type == Type.AUDIO and message.sequence % 5:
             came.add(message.sequence)
-            for one in listener.rebuilder.add_audio(message):
+            for one in listener.rebuilder.add_audio(AudioMessage.of(message)):
                 assert one.message.sequence not in came
 
 
@@ -384,6 +383,14 @@ def test_at_the_end_of_the_stream_no_more_parity_is_expected() -> None:
     assert expected(listener, 1) == [1]
     listener.rebuilder.end(3)
     assert expected(listener, 1) == []
+
+
+def test_at_the_end_of_the_stream_no_more_parity_of_a_short_block_is_expected() -> None:
+    listener = Listener(20, 4)
+    listener.take(*(audio(sequence) for sequence in range(27)))
+    listener.window.end_at(28, 28 * 26_122)
+    listener.rebuilder.end(27)
+    assert expected(listener, 27) == []
 
 
 def test_without_parity_nothing_is_expected_and_after_blocks_without_it_neither() -> None:

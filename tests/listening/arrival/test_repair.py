@@ -13,27 +13,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening import repair
-from listening.repair import (
+from listening.arrival import repair
+from listening.arrival.absence import IMPATIENCE, LEAST_WAIT_S, LONGEST_GUESS, MARGIN
+from listening.arrival.audio_message import AudioMessage
+from listening.arrival.reception_window import REMEMBERED, ReceptionWindow, State
+from listening.arrival.repair import (
     BURST_S,
     ENOUGH_REQUESTS,
     HASTE,
     HURRY,
-    IMPATIENCE,
     KEPT_S,
-    LEAST_WAIT_S,
     LEISURE_S,
-    MARGIN,
     MAX_MISSING,
     MAX_OVERDUE,
-    MAX_REPAIRED,
+    NEVER,
     SLOW_REQUESTS,
     SPACING_S,
     Repair,
 )
-from listening.round_trip import RoundTrip
-from listening.statistics import Statistics
+from listening.arrival.statistics import Statistics
 from message import Accept, Message, Type
+from wire.round_trip import RoundTrip
 
 STEP_S = 1 / 16
 STEP_US = 62_500
@@ -51,17 +51,6 @@ def accept(**changes: float) -> Accept:
     return Accept(nonce="", session="", title="", artist=None, **fields)  # type: ignore[arg-type]
 
 
-class Buffer:
-    """A play-out delay, counted from the moment at which a message should come."""
-
-    def __init__(self, buffer_s: float) -> None:
-        self.next_sequence = 0
-        self._buffer_s = buffer_s
-
-    def needed_at(self, media_time_us: int) -> float:
-        return media_time_us / 1e6 + self._buffer_s
-
-
 def steady(rtt_s: float = RTT_S) -> RoundTrip:
     """One that was measured so often that it is known."""
     round_trip = RoundTrip()
@@ -75,14 +64,17 @@ class Ear:
 
     def __init__(self, buffer_s: float = BUFFER_S, **changes: float) -> None:
         self.count = Statistics()
-        self.buffer = Buffer(buffer_s)
+        self.buffer_s = buffer_s
+        self.window = ReceptionWindow(0, 0, buffer_s)
         self.round_trip = steady()
         self.repair = Repair(
             accept(**changes),
-            self.buffer,
+            self.window,
             self.round_trip,
             self.count,
-            buffer_s=min(buffer_s, BUFFER_S),
+            # A play-out delay, counted from the moment at which a message should come.
+            needed_at=lambda media_time_us: media_time_us / 1e6 + self.buffer_s,
+            time_s=min(buffer_s, BUFFER_S),
             now=0.0,
         )
         self.asked: list[tuple[float, list[int]]] = []
@@ -93,7 +85,7 @@ class Ear:
         for sequence in sequences:
             self.wait(sequence if at is None else at)
             message = Message(sequence, kind, b"", 1, sequence * STEP_US)
-            self.repair.arrived(message, STEP_US, self._now)
+            self.repair.arrived(AudioMessage(message, STEP_US), self._now)
 
     def wait(self, at: float) -> None:
         """Let time pass until `at` steps."""
@@ -110,6 +102,11 @@ class Ear:
             self.asked.append((self._now / STEP_S, sequences))
         return bool(sequences) or self.repair.next_due() > self._now
 
+    def pass_over(self, until: int) -> None:
+        """The jitter buffer gives up all before `until`."""
+        while self.window.next < until:
+            self.window.give_up()
+
     def times(self, sequence: int) -> list[float]:
         """When it was asked for, in steps."""
         return [at for at, sequences in self.asked if sequence in sequences]
@@ -122,8 +119,14 @@ def started(**changes: float) -> Ear:
     return ear
 
 
+def near(ear: Ear) -> Ear:
+    """`ear` on a path so short that there is time for many requests after any wait."""
+    ear.round_trip = ear.repair._round_trip = steady(0.001)
+    return ear
+
+
 def hasty() -> Ear:
-    """So many losses were repaired that nothing is waited for any more."""
+    """Listener that has repaired so many losses that it waits for nothing any more."""
     ear = started()
     for sequence in range(4, 84, 2):
         ear.hear(sequence + 1)
@@ -150,13 +153,13 @@ def test_what_comes_in_order_is_never_asked_for() -> None:
 
 
 def test_a_message_that_is_missing_alone_is_asked_for_when_it_has_been_waited_for() -> None:
-    ear = started()
+    ear = near(started())
     ear.hear(*range(5, 20))
     assert ear.times(4)[0] == 5 + BUFFER_S / 2 / STEP_S
 
 
 def test_several_in_a_row_are_asked_for_sooner_and_together() -> None:
-    ear = started()
+    ear = near(started())
     ear.hear(*range(7, 20))
     assert ear.asked[0] == (7 + BUFFER_S / 4 / STEP_S, [4, 5, 6])
 
@@ -262,7 +265,7 @@ def test_a_message_that_comes_after_all_makes_the_wait_longer() -> None:
 
 
 def test_a_loss_makes_the_wait_shorter() -> None:
-    ear = started()
+    ear = near(started())
     ear.hear(*range(5, 14))
     ear.hear(4, kind=Type.REPEAT, at=13.5)
     ear.hear(*range(15, 30))
@@ -274,15 +277,15 @@ def test_a_message_that_was_overtaken_by_its_own_repeat_makes_the_wait_longer() 
     ear.hear(85)
     ear.hear(84, kind=Type.REPEAT, at=85.5)
     ear.hear(*range(86, 90))
-    assert ear.count.needless == 0
+    assert ear.count.spurious == 0
     ear.hear(84, at=89.5)
-    assert ear.count.needless == 1
+    assert ear.count.spurious == 1
     asked = len(ear.asked)
     ear.hear(90, *range(92, 101))
     ear.hear(91, at=92 + 5.5 * MARGIN - 0.1)
     ear.hear(*range(101, 120))
     assert len(ear.asked) == asked
-    assert ear.repair._gap.wait_s > 5.5 * STEP_S * MARGIN
+    assert ear.repair._waits.gap.wait_s(NEVER, NEVER) > 5.5 * STEP_S * MARGIN
 
 
 def test_a_message_that_was_asked_for_in_vain_is_counted_once() -> None:
@@ -291,7 +294,7 @@ def test_a_message_that_was_asked_for_in_vain_is_counted_once() -> None:
     ear.hear(84, at=85.5)
     ear.hear(84, kind=Type.REPEAT, at=85.6)
     ear.hear(84, at=85.7)
-    assert (ear.count.requested, ear.count.needless) == (1, 1)
+    assert (ear.count.requested, ear.count.spurious) == (1, 1)
 
 
 def test_what_comes_twice_teaches_nothing() -> None:
@@ -310,6 +313,49 @@ def test_the_wait_leaves_time_to_ask_however_long_messages_took_before() -> None
     ear.hear(*range(20, 60))
     # There would be 16 steps; one is over when the gap is seen.
     assert ear.times(19)[0] <= 20 + 15 * 3 / 4
+
+
+def test_on_a_long_path_a_guess_takes_a_quarter_of_the_time_and_leaves_it_for_requests() -> None:
+    ear = started()
+    ear.buffer_s = 0.7
+    ear.round_trip = ear.repair._round_trip = steady(0.15)
+    ear.hear(*range(5, 20))
+    left = 0.7 / STEP_S - 1
+    assert ear.times(4)[0] == pytest.approx(5 + left * LONGEST_GUESS)
+    assert len(ear.times(4)) >= 4
+
+
+def test_on_a_long_path_that_reorders_what_was_learned_is_waited_for() -> None:
+    ear = started()
+    ear.buffer_s = 0.7
+    ear.round_trip = ear.repair._round_trip = steady(0.15)
+    ear.hear(*range(5, 7))
+    ear.hear(4, at=5 + 2.2)
+    ear.hear(*range(8, 11))
+    ear.hear(7, at=8 + 4)
+    ear.hear(*range(12, 16))
+    ear.hear(11, at=12 + 6)
+    assert ear.asked == []
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_stall_makes_no_wait_longer(shuffled: bool) -> None:
+    def lone_and_last(ear: Ear) -> tuple[float, float]:
+        """When a message that is missing alone is asked for, and one with nothing after it."""
+        ear.hear(*range(20, 40), *range(41, 60))
+        ear.wait(70)
+        return ear.times(40)[0], ear.times(60)[0]
+
+    steady_ear = started()
+    steady_ear.hear(*range(4, 20))
+    stalled = started()
+    held_up = [*range(4, 16)]
+    if shuffled:
+        held_up = [5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14]
+    for index, sequence in enumerate(held_up):
+        stalled.hear(sequence, at=15 + index / 100)
+    stalled.hear(*range(16, 20))
+    assert lone_and_last(stalled) == pytest.approx(lone_and_last(steady_ear), abs=0.01)
 
 
 def test_messages_that_are_held_up_in_order_teach_how_late_one_may_be() -> None:
@@ -356,7 +402,7 @@ def test_it_is_asked_again_after_a_round_trip_and_then_more_often() -> None:
 
 def test_where_there_is_time_for_few_requests_they_are_closer_together() -> None:
     ear = hasty()
-    ear.buffer._buffer_s = 6 * STEP_S
+    ear.buffer_s = 6 * STEP_S
     ear.hear(*range(85, 95))
     pauses = [b - a for a, b in itertools.pairwise(ear.times(84))]
     timeout = ear.round_trip.timeout_s / STEP_S
@@ -380,7 +426,7 @@ def test_it_is_not_asked_when_it_was_given_up() -> None:
     ear = hasty()
     ear.hear(85)
     ear.wait(86)
-    ear.buffer.next_sequence = 85
+    ear.pass_over(85)
     ear.asked.clear()
     ear.hear(86, 87)
     assert ear.asked == []
@@ -419,7 +465,7 @@ def test_when_little_time_is_left_nothing_waits_to_share_a_request() -> None:
     ear = hasty()
     ear.round_trip = ear.repair._round_trip = steady(0.001)
     assert ENOUGH_REQUESTS * ear.round_trip.timeout_s < LEISURE_S
-    ear.buffer._buffer_s = LEISURE_S
+    ear.buffer_s = LEISURE_S
     ear.hear(85, 87, 89)
     for sequence in (84, 86, 88):
         assert ear.times(sequence)[0] == pytest.approx(sequence, abs=0.2)
@@ -428,7 +474,7 @@ def test_when_little_time_is_left_nothing_waits_to_share_a_request() -> None:
 def test_where_nothing_comes_any_more_nothing_waits_to_share_a_request() -> None:
     ear = hasty()
     ear.round_trip = ear.repair._round_trip = steady(0.001)
-    ear.buffer._buffer_s = 10.0
+    ear.buffer_s = 10.0
     ear.wait(95)
     pauses = [b - a for a, b in itertools.pairwise(ear.times(84)[:5])]
     assert pauses[0] == pytest.approx(SPACING_S / STEP_S)
@@ -437,7 +483,7 @@ def test_where_nothing_comes_any_more_nothing_waits_to_share_a_request() -> None
 
 def test_what_was_asked_for_in_vain_waits_for_no_other_request() -> None:
     ear = hasty()
-    ear.buffer._buffer_s = 10.0
+    ear.buffer_s = 10.0
     ear.hear(*range(85, 110))
     pauses = [b - a for a, b in itertools.pairwise(ear.times(84)[:9])]
     timeout = ear.round_trip.timeout_s / STEP_S
@@ -447,8 +493,8 @@ def test_what_was_asked_for_in_vain_waits_for_no_other_request() -> None:
 
 def test_where_there_is_not_the_time_for_many_requests_nothing_waits_to_share_one() -> None:
     ear = hasty()
-    ear.buffer._buffer_s = ENOUGH_REQUESTS * ear.round_trip.timeout_s
-    assert ear.buffer._buffer_s > LEISURE_S
+    ear.buffer_s = ENOUGH_REQUESTS * ear.round_trip.timeout_s
+    assert ear.buffer_s > LEISURE_S
     ear.hear(85, 87, 89)
     for sequence in (84, 86, 88):
         assert ear.times(sequence)[0] == pytest.approx(sequence, abs=0.1)
@@ -468,11 +514,23 @@ def test_registered_anew_the_pace_and_the_burst_are_those_of_the_new_registratio
     ear.repair.resume(accept(live_time_us=500 * STEP_US), 499 * STEP_S)
     ear.wait(499)
     assert ear.asked == []
-    ear.buffer.next_sequence = 480
+    ear.pass_over(480)
     ear.hear(*range(500, 506))
     ear.hear(*range(480, 500), at=506)
     ear.hear(*range(507, 512))
     assert ear.asked == []
+
+
+def test_where_the_round_trip_is_hardly_known_a_request_waits_for_one_of_them_at_most() -> None:
+    ear = hasty()
+    ear.buffer_s = 12 * STEP_S
+    ear.round_trip = ear.repair._round_trip = RoundTrip()
+    ear.round_trip.measure(3 * STEP_S)
+    assert ear.round_trip.timeout_s / HASTE > 3 * STEP_S
+    ear.hear(*range(85, 100))
+    pauses = [b - a for a, b in itertools.pairwise(ear.times(84))]
+    assert pauses == pytest.approx([3] * len(pauses), abs=0.1)
+    assert len(pauses) >= 2
 
 
 @pytest.mark.usefixtures("unshared")
@@ -500,12 +558,18 @@ def test_of_a_very_long_gap_the_newest_are_asked_for() -> None:
     assert ear.asked[0][1] == [*range(5000 - MAX_MISSING, 5000)]
 
 
-def test_no_more_repaired_messages_are_remembered_than_the_bound() -> None:
-    ear = Ear(buffer_s=1000.0)
-    ear.hear(0, 1)
-    ear.hear(500, at=2)
-    ear.hear(*range(2, 500), kind=Type.REPEAT, at=3)
-    assert len(ear.repair._repaired) == MAX_REPAIRED
+@pytest.mark.parametrize("passed", [REMEMBERED - 1, REMEMBERED])
+def test_a_repaired_message_is_remembered_as_long_as_the_window_does(passed: int) -> None:
+    ear = started()
+    ear.hear(*range(5, 20))
+    ear.hear(4, kind=Type.REPEAT)
+    ear.window.put(AudioMessage(Message(4, Type.REPEAT), STEP_US), State.READY)
+    ear.pass_over(4)
+    ear.window.give_out()
+    ear.pass_over(4 + passed)
+    ear.hear(4)
+    assert ear.count.requested == 1
+    assert ear.count.spurious == (passed < REMEMBERED)
 
 
 # What is learned of the round trip.
@@ -563,6 +627,6 @@ def test_whatever_comes_only_what_is_missing_is_asked_for_and_the_owner_never_sp
             assert asked == sorted(set(asked))
             assert not come & set(asked)
     count = ear.count
-    assert count.needless <= count.requested
-    assert len(ear.repair._missing) <= MAX_MISSING
+    assert count.spurious <= count.requested
+    assert len(ear.window.missing) <= MAX_MISSING
     assert ear.repair.next_due() > ear._now

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from listening.repair import NEVER, Repair
-from listening.round_trip import RoundTrip
-from listening.statistics import Statistics
+from listening.arrival.audio_message import AudioMessage
+from listening.arrival.reception_window import ReceptionWindow
+from listening.arrival.repair import NEVER, Repair
+from listening.arrival.statistics import Statistics
 from message import Accept, Message, Type
+from wire.round_trip import RoundTrip
 
 STEP_US = 80_000
 BLOCK = 20
 START = 1000.0
 BURST_S = 2.6
-
-
-class Buffer:
-    """A jitter buffer as far as deadlines go: all is needed `BURST_S` after it was sent."""
-
-    next_sequence = 0
-
-    def needed_at(self, media_time_us: int) -> float:
-        return START + media_time_us / 1e6 + BURST_S
 
 
 class Parity:
@@ -46,10 +39,12 @@ class Listener:
         self.parity = Parity()
         self.repair = Repair(
             accept(),
-            Buffer(),
+            ReceptionWindow(0, 0, BURST_S),
             RoundTrip(),
             self.count,
-            buffer_s=1.0,
+            # All is needed `BURST_S` after it was sent.
+            needed_at=lambda media_time_us: START + media_time_us / 1e6 + BURST_S,
+            time_s=1.0,
             now=START,
             parity=self.parity,
         )
@@ -57,7 +52,7 @@ class Listener:
     def come(self, sequence: int, kind: Type = Type.AUDIO, late_s: float = 0.0) -> None:
         self.now = max(self.now, START + sequence * STEP_US / 1e6 + late_s)
         message = Message(sequence, kind, b"", 1, sequence * STEP_US)
-        self.repair.arrived(message, STEP_US, self.now)
+        self.repair.arrived(AudioMessage(message, STEP_US), self.now)
 
     def asked(self, seconds: float) -> list[int]:
         """What is asked for within so long, if nothing comes."""
@@ -111,7 +106,7 @@ def test_what_parity_gave_is_not_asked_for_and_was_not_asked_for_needlessly() ->
     assert listener.asked(0.05) == []
     # The original comes after all.
     listener.come(1)
-    assert (listener.count.requested, listener.count.needless) == (0, 0)
+    assert (listener.count.requested, listener.count.spurious) == (0, 0)
 
 
 def test_what_was_asked_for_and_comes_after_parity_gave_it_was_asked_for_needlessly() -> None:
@@ -123,7 +118,7 @@ def test_what_was_asked_for_and_comes_after_parity_gave_it_was_asked_for_needles
     assert 1 in listener.asked(0.01)
     listener.come(1, Type.PARITY)
     listener.come(1)
-    assert (listener.count.requested, listener.count.needless) == (1, 1)
+    assert (listener.count.requested, listener.count.spurious) == (1, 1)
 
 
 def test_the_last_of_a_block_that_parity_gave_is_not_missing_when_the_next_block_begins() -> None:
@@ -141,7 +136,7 @@ def test_the_last_of_a_block_that_parity_gave_is_not_missing_when_the_next_block
 def test_what_parity_would_give_too_late_is_asked_for(
     burst_s: float, left: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.test_repair_with_parity.BURST_S", burst_s)
+    monkeypatch.setattr("tests.listening.arrival.test_repair_with_parity.BURST_S", burst_s)
     listener = Listener()
     listener.parity.gives = {1}
     listener.come(0)

@@ -13,12 +13,12 @@ import pytest
 
 from listening.outputs import OutputError, device, make_output
 from listening.outputs.device import BUFFER_S, LEAD_S, RING_S, Device
-from listening.pcm import PcmFormat
-from tests import ear, pulse
-from tests.player import noise, segments
-from tests.programs import SAMPLE, client, end, run, server
-from tests.test_speaker import player
-from tests.zoo import frames_in, reference_pcm
+from listening.sound.pcm import PcmFormat
+from tests.listening.outputs.test_speaker import player
+from tests.rig import ear, pulse
+from tests.rig.player import noise, segments
+from tests.rig.programs import SAMPLE, client, end, run, server
+from tests.rig.zoo import frames_in, reference_pcm
 
 STEREO = PcmFormat(44_100, 2)
 MONO = PcmFormat(24_000, 1)
@@ -39,6 +39,7 @@ class PortAudio:
         self.plays: Callable[[int, int], bool] = lambda rate_hz, channels: True
         self._heard = bytearray()
         self.active = False
+        self.flags = SimpleNamespace(output_underflow=False)
         self._read_frames = 0
         self._started_s = 0.0
 
@@ -85,7 +86,7 @@ class PortAudio:
             wanted = bytearray(frames * self._how.channels * 2)
             # Its own clock counts from elsewhere.
             times = SimpleNamespace(currentTime=7.0, outputBufferDacTime=7.0 + BUFFER_S)
-            self._how.callback(wanted, frames, times, None)
+            self._how.callback(wanted, frames, times, self.flags)
             self._heard += wanted
             self._read_frames += frames
         self.now = end_s
@@ -137,6 +138,17 @@ def test_audio_that_comes_too_late_is_unheard_and_what_follows_keeps_its_time(
     assert fault.kind == "silence"
     assert fault.at_s == pytest.approx(2.0, abs=0.001)
     assert fault.missing_s == fault.added_s == pytest.approx(0.3, abs=0.06)
+    assert one.underruns == 1
+
+
+def test_a_device_that_ran_dry_by_itself_is_counted(card: PortAudio) -> None:
+    one, sound = opened(card), noise(STEREO, 1)
+    play_live(one, card, sound)
+    assert one.underruns == 0
+    card.flags.output_underflow = True
+    card.pass_time(0.025)
+    card.flags.output_underflow = False
+    card.pass_time(0.1)
     assert one.underruns == 1
 
 
@@ -217,7 +229,7 @@ def test_a_device_that_is_not_there_is_one_line(card: PortAudio) -> None:
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (ImportError, "sounddevice is not installed: pip install -r requirements-device.txt"),
+        (ImportError, "sounddevice is not installed: pip install sounddevice"),
         (OSError, "PortAudio is not installed"),
     ],
 )

@@ -6,22 +6,23 @@ from array import array
 
 import pytest
 
-from listening.fader import FADE_S, LEAST_DB, MOST_DB, Fader, Loudness
+from listening.outputs.fader import FADE_S, LEAST_DB, MOST_DB, Fader, Loudness
 from listening.outputs.null import Null
-from listening.pcm import PcmFormat
-from listening.splicer import audio_segment
+from listening.sound.pcm import PcmFormat, audio_segment
 
 PCM = PcmFormat(44_100, 2)
 LOUD = 20_000
 PIECE = 1152
-"""Frames; as they come."""
+"""Frames of PCM at a time: one MP3 frame."""
 
 SLOPE = LOUD / (FADE_S * PCM.frame_rate_hz)
-"""Of one sample to the next of its channel, from full loudness to silence."""
+"""Step between two samples of a channel in a fade from full loudness to silence."""
 
 
 class Memory(Null):
     """Remembers what was written; the last `changeable_frames` of it can be taken back."""
+
+    changeable_frames = 0
 
     def __init__(self, changeable_frames: int) -> None:
         self.changeable_frames = changeable_frames
@@ -79,6 +80,20 @@ def test_a_change_is_heard_as_soon_as_the_output_allows_and_never_clicks(changea
             int(LOUD * wanted.gain // 1), int(-LOUD * wanted.gain // 1)
         }  # fmt: skip
     assert max(map(abs, output.steps)) <= 1.2 * SLOPE + 1
+
+
+def test_what_is_made_too_loud_is_clipped_and_never_turned_over() -> None:
+    output = Memory(5 * PIECE)
+    fader = Fader(output, 0.0)
+    play(fader, 10)
+    fader.wanted = Loudness(6.0)
+    assert fader.follow()
+    play(fader, 10)
+    samples = output.samples
+    assert (min(samples), max(samples)) == (-32_768, 32_767)
+    assert min(samples[::2]) == LOUD
+    assert max(samples[1::2]) == -LOUD
+    assert max(map(abs, output.steps)) <= SLOPE + 1
 
 
 def test_a_change_in_the_middle_of_another_goes_on_from_there() -> None:
@@ -143,10 +158,10 @@ def test_what_is_kept_is_no_more_than_what_can_be_changed() -> None:
     fader = Fader(output, 0.0)
     for _ in range(100):
         play(fader, 3)
-        assert len(fader._unheard) <= 6
+        assert len(fader._unheard._pieces) <= 6
     output.changeable_frames = 0
     play(fader, 1)
-    assert not fader._unheard
+    assert not fader._unheard.frames
 
 
 def test_the_volume_has_bounds_but_what_was_asked_for_stays() -> None:

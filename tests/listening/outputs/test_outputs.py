@@ -1,4 +1,4 @@
-"""The family of outputs, but for the loudspeaker: files, a pipe, and nothing."""
+"""Outputs that are not heard: files, a pipe, and nothing."""
 
 import contextlib
 import os
@@ -17,9 +17,9 @@ from listening.outputs.mp3_file import Mp3File, StandardOutput
 from listening.outputs.null import Null
 from listening.outputs.speaker import Speaker
 from listening.outputs.wav_file import LARGEST_AUDIO_BYTES, WavFile, pack_header
-from listening.pcm import PcmFormat
+from listening.sound.pcm import PcmFormat
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 STEREO = PcmFormat(44_100, 2)
 PCM = bytes(range(200)) * 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from listening.outputs.ring import Ring
+from listening.outputs.device import Ring
 
 
 def test_what_is_written_is_read_at_its_place_and_silence_elsewhere() -> None:

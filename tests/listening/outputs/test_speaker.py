@@ -2,26 +2,24 @@
 
 import itertools
 import json
-import mmap
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from pydub import AudioSegment
 
-from listening.outputs import OutputError, alsa, reel, speaker
+from listening.outputs import OutputError, alsa, live_output, reel, speaker, tape
 from listening.outputs.reel import Reel
 from listening.outputs.speaker import Speaker, nearest_format
-from listening.pcm import PcmFormat
-from listening.splicer import audio_segment
-from tests import ear, pulse
-from tests.player import noise, segments
+from listening.sound.pcm import PcmFormat, audio_segment
+from tests.rig import ear, pulse, simpleaudio
+from tests.rig.player import noise, segments
+from tests.rig.simpleaudio import READ_AHEAD_S, SimpleAudio
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 STEREO = PcmFormat(44_100, 2)
 
 # The formats.
@@ -50,93 +48,17 @@ def test_what_simpleaudio_refuses(rate_hz: int, channels: int, nearest: PcmForma
 # The tape on a pretended device.
 
 
-READ_AHEAD_S = 0.1
 IS_READABLE = reel._Pagemap.is_readable
 
 
-class Handle:
-    """One buffer that is being played, by a device with a crystal and a clock of its own."""
-
-    def __init__(self, buffer: mmap.mmap, now: float) -> None:
-        self.started_s = now
-        self.stopped = False
-        self.stood_still_s = 0.0
-        self._buffer = buffer
-        self._heard = bytearray()
-
-    @property
-    def heard(self) -> bytes:
-        return bytes(self._heard)
-
-    def read(self, end_byte: int) -> None:
-        self._heard += self._buffer[len(self._heard) : end_byte]
-
-    def is_playing(self) -> bool:
-        return not self.stopped
-
-    def stop(self) -> None:
-        self.stopped = True
-
-
-class Device:
-    """Stands in for the module simpleaudio: it reads READ_AHEAD_S before it plays."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.bytes_per_s = 0
-        self.handles: list[Handle] = []
-        self.busy = False
-        self.drift = 0.0
-        self.gone = False
-        self.refuses = False
-        self.stands_still = False
-
-    def play_buffer(self, buffer: mmap.mmap, channels: int, width: int, rate_hz: int) -> Handle:
-        assert width == 2
-        self.bytes_per_s = rate_hz * channels * width
-        if self.busy and any(handle.is_playing() for handle in self.handles):
-            raise AssertionError("would wait for the device for ever")
-        if self.refuses:
-            raise RuntimeError("Error setting parameters. -- CODE: -5 -- MSG: Input/output error")
-        self.handles.append(Handle(buffer, self.now))
-        return self.handles[-1]
-
-    def why_not(self) -> str | None:
-        if self.gone:
-            return "No such device"
-        playing = any(handle.is_playing() for handle in self.handles)
-        return "Device or resource busy" if self.busy and playing else None
-
-    def pass_time(self, duration_s: float) -> None:
-        self.now += duration_s
-        for handle in self.handles:
-            if handle.is_playing():
-                handle.stood_still_s += duration_s if self.stands_still else 0.0
-                elapsed_s = (self.now - handle.started_s) * (1 + self.drift) - handle.stood_still_s
-                read_bytes = round((elapsed_s + READ_AHEAD_S) * self.bytes_per_s / 4) * 4
-                handle.read(read_bytes)
-
-    def wait(self, duration_s: float) -> bool:
-        """In place of Event.wait(): nobody cancels."""
-        self.pass_time(duration_s)
-        return False
-
-
 @pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Device:
-    pretended = Device()
-    # Without a look at its memory the device is taken to keep time, and all is exact.
-    monkeypatch.setattr(reel._Pagemap, "is_readable", lambda: False)
-    monkeypatch.setitem(sys.modules, "simpleaudio", pretended)
-    monkeypatch.setattr(
-        speaker, "alsa", SimpleNamespace(be_quiet=lambda: None, why_not=pretended.why_not)
-    )
-    return pretended
+def device(monkeypatch: pytest.MonkeyPatch) -> SimpleAudio:
+    return simpleaudio.pretended(monkeypatch)
 
 
 def play_live(
     one: Speaker,
-    device: Device,
+    device: SimpleAudio,
     sound: bytes,
     pcm: PcmFormat = STEREO,
     meanwhile: Callable[[float], object] = lambda position_s: None,
@@ -151,19 +73,19 @@ def play_live(
         position_s += segment.frame_count() / pcm.frame_rate_hz
 
 
-def close(one: Speaker, device: Device, after_s: float = 1.0) -> None:
+def close(one: Speaker, device: SimpleAudio, after_s: float = 1.0) -> None:
     device.pass_time(after_s)
     one.close()
     assert not any(handle.is_playing() for handle in device.handles)
 
 
-def opened(device: Device, reel_s: float | None = None) -> Speaker:
+def opened(device: SimpleAudio, reel_s: float | None = None) -> Speaker:
     one = Speaker(reel_s, clock=lambda: device.now)
     assert one.open(STEREO, None) == STEREO
     return one
 
 
-def test_the_device_starts_when_a_lead_of_audio_is_there(device: Device) -> None:
+def test_the_device_starts_when_a_lead_of_audio_is_there(device: SimpleAudio) -> None:
     one = opened(device)
     for count, segment in enumerate(segments(noise(STEREO, 1), STEREO), 1):
         one.write(segment)
@@ -175,7 +97,7 @@ def test_the_device_starts_when_a_lead_of_audio_is_there(device: Device) -> None
 
 
 def test_a_stream_shorter_than_the_lead_is_heard_too(
-    device: Device, monkeypatch: pytest.MonkeyPatch
+    device: SimpleAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = opened(device)
     one.write(next(segments(noise(STEREO, 0.05), STEREO)))
@@ -187,7 +109,7 @@ def test_a_stream_shorter_than_the_lead_is_heard_too(
     assert ear.compare(device.handles[0].heard, noise(STEREO, 0.05))
 
 
-def test_nothing_written_nothing_played(device: Device) -> None:
+def test_nothing_written_nothing_played(device: SimpleAudio) -> None:
     one = Speaker(clock=lambda: device.now)
     one.flush()
     one.close()
@@ -198,7 +120,7 @@ def test_nothing_written_nothing_played(device: Device) -> None:
     assert not device.handles
 
 
-def test_a_batch_is_heard_only_after_flush(device: Device) -> None:
+def test_a_batch_is_heard_only_after_flush(device: SimpleAudio) -> None:
     one = opened(device)
     for segment in segments(noise(STEREO, 1), STEREO):
         one.write(segment)
@@ -208,8 +130,8 @@ def test_a_batch_is_heard_only_after_flush(device: Device) -> None:
     assert len(device.handles) == 1
 
 
-def test_what_the_device_has_not_taken_can_be_written_anew(device: Device) -> None:
-    """As it is when somebody pauses: all that follows stays at its place."""
+def test_what_the_device_has_not_taken_can_be_written_anew(device: SimpleAudio) -> None:
+    """As when a listener pauses: what follows keeps its place."""
     rate_hz, frame_bytes = STEREO.frame_rate_hz, STEREO.frame_bytes
     sound = noise(STEREO, 4)
     one = opened(device)
@@ -234,8 +156,8 @@ def test_what_the_device_has_not_taken_can_be_written_anew(device: Device) -> No
     assert fault.at_s == 2 - taken / rate_hz
 
 
-def heard_of_all(device: Device) -> bytes:
-    """What all handles played, each at its time: where one has sound the others are silent."""
+def heard_of_all(device: SimpleAudio) -> bytes:
+    """Everything that the handles played, each at its time; only one sounds at any time."""
     together = 0
     for handle in device.handles:
         begin = round((handle.started_s - device.handles[0].started_s) * 44_100) * 4
@@ -244,7 +166,7 @@ def heard_of_all(device: Device) -> bytes:
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_reels_follow_each_other(device: Device, busy: bool) -> None:
+def test_reels_follow_each_other(device: SimpleAudio, busy: bool) -> None:
     device.busy = busy
     sound = noise(STEREO, 20)
     one = opened(device, reel_s=12)
@@ -262,7 +184,16 @@ def test_reels_follow_each_other(device: Device, busy: bool) -> None:
     assert one.underruns == 0
 
 
-def test_a_late_writer_leaves_silence_and_goes_on_in_time(device: Device) -> None:
+def test_memory_of_what_was_heard_long_ago_is_given_back(device: SimpleAudio) -> None:
+    one = opened(device)
+    play_live(one, device, noise(STEREO, 30))
+    given_back_s = one._side.reel._disposed_bytes / STEREO.frame_bytes / STEREO.frame_rate_hz
+    close(one, device)
+
+    assert 30 - tape.KEPT_BEHIND_S - 7 < given_back_s <= 30 - tape.KEPT_BEHIND_S
+
+
+def test_a_late_writer_leaves_silence_and_goes_on_in_time(device: SimpleAudio) -> None:
     one = opened(device)
     sound = noise(STEREO, 4)
     half = len(sound) // 2
@@ -280,7 +211,7 @@ def test_a_late_writer_leaves_silence_and_goes_on_in_time(device: Device) -> Non
     assert one.underruns == 1
 
 
-def test_a_new_timeline_is_heard_whole(device: Device) -> None:
+def test_a_new_timeline_is_heard_whole(device: SimpleAudio) -> None:
     one = opened(device)
     sound = noise(STEREO, 4)
     half = len(sound) // 2
@@ -297,7 +228,7 @@ def test_a_new_timeline_is_heard_whole(device: Device) -> None:
 
 
 def test_hours_of_silence_at_once_cost_no_memory(
-    device: Device, monkeypatch: pytest.MonkeyPatch
+    device: SimpleAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = opened(device)
     play_live(one, device, noise(STEREO, 1))
@@ -312,7 +243,7 @@ def test_hours_of_silence_at_once_cost_no_memory(
     assert sum(written) <= 2 * 44_100 * 4
 
 
-def test_after_cancel_close_does_not_wait(device: Device) -> None:
+def test_after_cancel_close_does_not_wait(device: SimpleAudio) -> None:
     one = opened(device)
     for segment in segments(noise(STEREO, 30), STEREO):
         one.write(segment)
@@ -326,7 +257,7 @@ def test_after_cancel_close_does_not_wait(device: Device) -> None:
     assert device.handles[0].stopped
 
 
-def test_a_device_that_stops_is_started_again(device: Device) -> None:
+def test_a_device_that_stops_is_started_again(device: SimpleAudio) -> None:
     one = opened(device)
     sound = noise(STEREO, 4)
     half = len(sound) // 2
@@ -342,7 +273,9 @@ def test_a_device_that_stops_is_started_again(device: Device) -> None:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["refuses", "is gone"])
-def test_a_device_that_was_gone_is_heard_again_on_the_timeline(device: Device, whole: bool) -> None:
+def test_a_device_that_was_gone_is_heard_again_on_the_timeline(
+    device: SimpleAudio, whole: bool
+) -> None:
     one = opened(device)
     troubles: set[str | None] = set()
 
@@ -361,7 +294,7 @@ def test_a_device_that_was_gone_is_heard_again_on_the_timeline(device: Device, w
     (fault,) = hearing.faults
     assert fault.kind == "silence"
     assert fault.missing_s == pytest.approx(fault.added_s)
-    assert 5 < fault.missing_s < 5 + speaker.LONGEST_LOOK_S + 2 * speaker.LEAD_S
+    assert 5 < fault.missing_s < 5 + live_output.LONGEST_LOOK_S + 2 * speaker.LEAD_S
     assert one.unheard_s == pytest.approx(fault.missing_s, abs=READ_AHEAD_S)
     reason = "No such device" if whole else "Input/output error"
     (trouble,) = troubles - {None}
@@ -373,7 +306,7 @@ def test_a_device_that_was_gone_is_heard_again_on_the_timeline(device: Device, w
     assert one.underruns == 0
 
 
-def test_a_device_that_is_gone_at_the_end_is_not_waited_for(device: Device) -> None:
+def test_a_device_that_is_gone_at_the_end_is_not_waited_for(device: SimpleAudio) -> None:
     one = opened(device)
     play_live(one, device, noise(STEREO, 2))
     device.handles[0].stop()
@@ -386,7 +319,7 @@ def test_a_device_that_is_gone_at_the_end_is_not_waited_for(device: Device) -> N
     assert 0 < one.unheard_s < 2 * speaker.LEAD_S
 
 
-def test_a_device_that_refuses_from_the_start_is_an_error(device: Device) -> None:
+def test_a_device_that_refuses_from_the_start_is_an_error(device: SimpleAudio) -> None:
     one = opened(device)
     device.refuses = True
 
@@ -394,7 +327,7 @@ def test_a_device_that_refuses_from_the_start_is_an_error(device: Device) -> Non
         play_live(one, device, noise(STEREO, 1))
 
 
-def test_a_device_that_goes_away_when_a_reel_ends_is_waited_for(device: Device) -> None:
+def test_a_device_that_goes_away_when_a_reel_ends_is_waited_for(device: SimpleAudio) -> None:
     one = opened(device, reel_s=12)
 
     def meanwhile(position_s: float) -> None:
@@ -411,7 +344,7 @@ def test_a_device_that_goes_away_when_a_reel_ends_is_waited_for(device: Device) 
 
 
 def test_a_device_that_stood_still_is_started_again_on_the_timeline(
-    device: Device, monkeypatch: pytest.MonkeyPatch
+    device: SimpleAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reel._Pagemap, "is_readable", IS_READABLE)
     if not reel._Pagemap.is_readable():
@@ -437,7 +370,7 @@ def test_a_device_that_stood_still_is_started_again_on_the_timeline(
 
 @pytest.mark.parametrize("drift", [0.0002, -0.0002])
 def test_a_drifting_device_is_followed(
-    device: Device, drift: float, monkeypatch: pytest.MonkeyPatch
+    device: SimpleAudio, drift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reel._Pagemap, "is_readable", IS_READABLE)
     if not reel._Pagemap.is_readable():
@@ -458,7 +391,7 @@ def test_a_drifting_device_is_followed(
     assert 500 < stretched * drift / abs(drift) < 2880
 
 
-def test_stretching_is_seamless(device: Device) -> None:
+def test_stretching_is_seamless(device: SimpleAudio) -> None:
     one = opened(device)
     one._tape.stretch_frames = lambda: 1  # type: ignore[method-assign]
     tone = b"".join(
@@ -477,7 +410,7 @@ def test_stretching_is_seamless(device: Device) -> None:
     assert all(16 <= step <= 20 or step < 0 for step in steps)
 
 
-def test_audio_of_another_format_is_our_own_fault(device: Device) -> None:
+def test_audio_of_another_format_is_our_own_fault(device: SimpleAudio) -> None:
     one = opened(device)
     with pytest.raises(ValueError, match="format"):
         one.write(AudioSegment(data=bytes(8), sample_width=2, frame_rate=48_000, channels=2))
@@ -504,13 +437,13 @@ def test_without_alsa_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def player(sound: pulse.SoundServer, **options: object) -> list[str]:
-    """The command that plays `options["duration_s"]` of noise as this sound server takes it."""
+    """The command that plays noise in the format of this sound server."""
     options = {"frame_rate_hz": sound.frame_rate_hz, "channels": sound.channels, **options}
-    return [sys.executable, "-W", "ignore", "-m", "tests.player", json.dumps(options)]
+    return [sys.executable, "-W", "ignore", "-m", "tests.rig.player", json.dumps(options)]
 
 
 def played(sound: pulse.SoundServer, **options: object) -> dict[str, float]:
-    """Let the player play; what it says of it."""
+    """Run the player; returns the figures that it prints."""
     ended = subprocess.run(
         player(sound, **options),
         cwd=ROOT,
@@ -528,7 +461,7 @@ def played(sound: pulse.SoundServer, **options: object) -> dict[str, float]:
 def heard(
     folder: Path, pcm: PcmFormat = STEREO, **options: object
 ) -> tuple[bytes, dict[str, float]]:
-    """What the player plays, and what it says of it."""
+    """Run the player; returns the recording and the figures that it prints."""
     results = []
     recording = pulse.record(
         folder,

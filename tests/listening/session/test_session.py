@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from listening.session import (
+from listening.session.connecting import (
     FIRST_PAUSE_S,
-    GOODBYE_PAUSE_S,
-    GOODBYES,
+    HINT_PATIENCE_S,
     LONGEST_PAUSE_S,
-    MOST_REPORT_S,
     PAUSE_GROWTH,
     PAUSE_JITTER,
-    PROBE_S,
+    PROOF_PAUSE_S,
     REFUSALS,
-    REPORT_EARLY_S,
-    REPORT_S,
+)
+from listening.session.report_timing import MOST_REPORT_S, PROBE_S, REPORT_EARLY_S, REPORT_S
+from listening.session.session import (
+    GOODBYE_PAUSE_S,
+    GOODBYES,
     TRANSITIONS,
-    VERSION_PATIENCE_S,
     Event,
     Session,
     State,
@@ -43,7 +43,7 @@ from message import (
     Report,
     Request,
     Status,
-    Track,
+    TrackChange,
     Type,
 )
 from wire.address import Address
@@ -343,7 +343,7 @@ def test_a_refusal_of_the_version_counts_only_while_connecting() -> None:
     client = connecting()
     client.session.refused_version(client.mark(), client.now)
     assert client.state() is State.CONNECTING
-    client.wait(VERSION_PATIENCE_S)
+    client.wait(HINT_PATIENCE_S)
     assert client.state() is State.CLOSED
     assert client.session.failure == REFUSALS["version"]
 
@@ -379,7 +379,7 @@ def test_a_true_answer_counts_more_than_a_refusal_of_the_version() -> None:
     client = connecting()
     client.session.refused_version(client.mark(), client.now)
     client.take(accept())
-    client.wait(VERSION_PATIENCE_S)
+    client.wait(HINT_PATIENCE_S)
     assert client.state() is State.LISTENING
 
 
@@ -552,7 +552,18 @@ def test_what_is_heard_of_the_stream_is_no_silence(hear: Callable[[Client], obje
     assert client.state() is State.LISTENING
 
 
-@pytest.mark.parametrize("content", [status(Client()), End(last_sequence=1, reason="finished")])
+def test_a_title_alone_is_no_sign_of_life_for_it_may_be_a_replay() -> None:
+    client = listening()
+    client.wait(TIMEOUT_S - 0.5)
+    assert client.take(TrackChange(title="A title")) == TrackChange(title="A title")
+    client.wait(0.5)
+    assert client.state() is State.CONNECTING
+
+
+@pytest.mark.parametrize(
+    "content",
+    [status(Client()), End(last_sequence=1, reason="finished"), TrackChange(title="A title")],
+)
 def test_what_is_of_another_stream_is_ignored(content: Control) -> None:
     client = listening()
     assert client.take(content, stream=STREAM + 1) is None
@@ -706,15 +717,13 @@ def arrivals_s(seed: int, report_s: float, *, hears_audio: bool) -> list[float]:
     client = Client(seed=seed)
     ahead_s = 123.4 * seed
     client.wait(0)
-    client.take(accept())
+    client.take(dataclasses.replace(accept(), timeout_s=1e6))
     for _ in range(round(12 * report_s / AUDIO_EVERY_S)):
         reports = len(client.times(Report))
         client.wait(AUDIO_EVERY_S)
         if hears_audio:
             client.session.heard(client.now)
             client.wait(0)
-        else:
-            client.take(Track(title="so that it does not connect again"))
         if len(client.times(Report)) > reports:
             sent_at = client.began + client.times(Report)[-1]
             client.wait(max(0.0, sent_at + RTT_S - client.now))
@@ -763,6 +772,38 @@ def test_a_report_that_is_almost_due_goes_with_the_audio_that_comes() -> None:
     client.session.heard(client.now)
     client.wait(0)
     assert client.times(Report) == [first, pytest.approx(first + REPORT_S - REPORT_EARLY_S / 2)]
+
+
+def test_no_time_out_of_a_server_makes_a_listener_send_without_end() -> None:
+    """A server that takes everybody and then says nothing, with the shortest time-out there is."""
+    client, answered = Client(), 0
+    while client.now < client.began + 60:
+        client.wait(0.01)
+        for _, message, _, _ in client.sent[answered:]:
+            answered += 1
+            if message.type == Type.CONNECT:
+                connect = Connect.from_message(message)
+                challenge = Challenge(nonce=NONCE, cookie="a" * 32)
+                client.take(accept(timeout_s=0.001) if connect.cookie else challenge)
+    per_s = [
+        sum(1 for at, *_ in client.sent if client.began + s <= at < client.began + s + 1)
+        for s in range(60)
+    ]
+    assert max(per_s) < 60
+    assert sum(per_s[30:]) / 30 < 2
+
+
+@pytest.mark.parametrize("begin", [listening, ending])
+def test_no_server_that_asks_for_proof_without_end_gets_it_without_end(
+    begin: Callable[[], Client],
+) -> None:
+    client = begin()
+    before = len(client.times(Connect))
+    for _ in range(1000):
+        client.take(Challenge(nonce=ID, cookie="cookie"))
+        client.wait(0.001)
+    proofs = len(client.times(Connect)) - before
+    assert 2 <= proofs <= 1 / PROOF_PAUSE_S
 
 
 def test_no_server_can_keep_a_listener_from_reporting() -> None:

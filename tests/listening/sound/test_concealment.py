@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening.concealment import ECHO_S, FADE_S, bridge
-from listening.decoder import prepare
-from listening.pcm import PcmFormat
-from tests.likeness import NAMES, distance_db, places
-from tests.luck import LITTLE, examples
+from listening.sound.concealment import ECHO_S, FADE_S, bridge
+from listening.sound.decoder import prepare
+from listening.sound.pcm import PcmFormat
+from tests.rig.likeness import NAMES, distance_db, places
+from tests.rig.luck import LITTLE, examples, once
+
+pytestmark = once
 
 PCM = PcmFormat(44100, 2)
 
@@ -31,6 +33,29 @@ def tone(samples: int, start: int = 0, pcm: PcmFormat = PCM) -> bytes:
         value = round(6000 * math.sin(time) + 4000 * math.sin(2 * time + 1))
         values.extend([value, -value][: pcm.channels])
     return values.tobytes()
+
+
+def organ(samples: int) -> bytes:
+    """A pedal of 12.5 Hz and its odd partials: after half a period it is itself, turned over."""
+    values = array("h")
+    for index in range(samples):
+        time = 2 * math.pi * 12.5 * index / PCM.frame_rate_hz
+        value = sum(3000 * math.sin(partial * time + partial) for partial in (1, 3, 9, 15))
+        values.extend([round(value)] * 2)
+    return values.tobytes()
+
+
+@pytest.mark.parametrize("hole_s", [0.03, 0.09])
+def test_bass_whose_period_is_longer_than_what_is_searched_goes_on_turned_over(
+    hole_s: float,
+) -> None:
+    hole, fade, width = PCM.frames(hole_s), PCM.frames(FADE_S), PCM.frame_bytes
+    whole = organ(3000 + hole + 3000)
+    out, silent, into = bridge(whole[: 3000 * width], hole, whole[(3000 + hole) * width :], PCM)
+    assert silent == 0
+    heard = array("h", out + into)
+    wanted = array("h", whole[(3000 - fade) * width : (3000 + hole + fade) * width])
+    assert max(abs(h - w) for h, w in zip(heard, wanted, strict=True)) < 500
 
 
 @pytest.mark.parametrize("channels", [1, 2])

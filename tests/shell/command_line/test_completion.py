@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from shell.completion import WORDS
-from tests.programs import ROOT
-from tests.terminals import Terminal, terminal, watch
+from shell.command_line.completion import WORDS
+from tests.rig.programs import ROOT
+from tests.rig.terminals import Terminal, terminal, watch
 
 BASH = ("bash", "--norc", "--noprofile", "-i", "-s")
-SWITCH_ON = f". {ROOT}/tools/completion.bash"
+SWITCH_ON = ". project/tools/completion.bash"
+PYTHON = Path("python") / Path(sys.executable).relative_to(sys.prefix)
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Terminal]:
     """A shell in which completion has been switched on as the README says."""
     (tmp_path / "song.mp3").touch()
+    # Names without spaces, wherever the project is.
+    (tmp_path / "project").symlink_to(ROOT)
+    (tmp_path / "python").symlink_to(sys.prefix)
     with terminal(tmp_path, "server.py", shell=BASH, size=(24, 300)) as bash:
         bash.press(b"PS1='ready> '; bind 'set bell-style none'\r")
         bash.press(f"{SWITCH_ON}; echo on\r".encode())
@@ -36,13 +40,13 @@ def shell(tmp_path: Path) -> Iterator[Terminal]:
         ("server.py so", "song.mp3 "),
         ("server.py --json so", "song.mp3 "),
         ("server.py --fec 20", "20+4 "),
-        ("client.py --list", "--list-outputs "),
+        ("client.py --list-", "--list-outputs "),
         ("client.py --output sp", "speaker "),
         ("client.py --output so", "song.mp3 "),
     ],
 )
 def test_tab_completes_an_option_and_what_it_takes(shell: Terminal, typed: str, then: str) -> None:
-    shell.press(f"{sys.executable} {ROOT}/{typed}\t#".encode())
+    shell.press(f"{PYTHON} project/{typed}\t#".encode())
     *before, _ = typed.split(" ")
     watch(lambda: " ".join([*before, then]) + "#" in shell.screen.replace(" #", " #"), shell)
 

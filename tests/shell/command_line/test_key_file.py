@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from message import CONNECT_BYTES, SEALED, Connect, Message, Reject, Type
-from shell.key_file import KEY_BYTES, MAX_FILE_BYTES, KeyFileError, make_key, read_key
-from tests.programs import SAMPLE, WAIT_S, Argument, Finished, client, end, pcm_in, run, server
-from tests.zoo import reference_pcm
+from shell.command_line.key_file import KEY_BYTES, MAX_FILE_BYTES, KeyFileError, make_key, read_key
+from tests.rig.programs import SAMPLE, WAIT_S, Argument, Finished, client, end, pcm_in, run, server
+from tests.rig.zoo import reference_pcm
 
 FAST = ("--speed", "20")
 FAILED, WRONG_USAGE = 1, 2
@@ -252,9 +252,9 @@ def test_a_fault_of_ours_leaves_a_traceback_without_the_key(key_file: Path, tmp_
     # A fault in the middle of sealing, as the program would log it.
     code = (
         "import logging, sys\n"
-        "from shell.key_file import read_key\n"
+        "from shell.command_line.key_file import read_key\n"
         "from wire.seal import Key\n"
-        "from broadcasting.seal import ServerSeal\n"
+        "from broadcasting.audience.seal import ServerSeal\n"
         "seal = ServerSeal(Key(read_key(sys.argv[1])[0]), bytes(16))\n"
         "print(seal.__dict__)\n"
         "try:\n"
@@ -264,7 +264,7 @@ def test_a_fault_of_ours_leaves_a_traceback_without_the_key(key_file: Path, tmp_
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(key_file)],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,
@@ -280,7 +280,7 @@ def test_who_has_no_key_does_not_wait_for_the_import(program: str) -> None:
     code = f"import sys, {program}; print('cryptography' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from broadcasting.sendmmsg import UDP_SEGMENT
-from shell import udp
-from shell.udp import (
+from broadcasting.sending.sendmmsg import UDP_SEGMENT
+from shell.network import udp
+from shell.network.udp import (
     SOL_UDP,
     AddressError,
     open_client_sockets,

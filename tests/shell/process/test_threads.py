@@ -1,4 +1,4 @@
-"""What the front doors' threads say to one another."""
+"""Threads: a worker says when it is over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from shell.threads import Worker
+from shell.process.threads import Worker
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shell.keys import DOWN, SPACE, UP, Keyboard
+from shell.terminal.keys import DOWN, SPACE, UP, Keyboard
 
 
 def test_keys_are_told_apart() -> None:

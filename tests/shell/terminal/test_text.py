@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shell.text import clock, milliseconds, percentages
+from shell.terminal.text import clock, milliseconds_text, percentages
 
 COUNTS = st.one_of(
     st.lists(st.integers(0, 10**12), min_size=1, max_size=12),
@@ -80,4 +80,4 @@ def test_a_clock_shows_whole_seconds_that_have_passed(seconds: float | None, tex
     ("value_ms", "text"), [(None, "-"), (0.0, "0.0 ms"), (1.26, "1.3 ms"), (1234.0, "1234.0 ms")]
 )
 def test_milliseconds_have_one_decimal_or_are_not_known(value_ms: float | None, text: str) -> None:
-    assert milliseconds(value_ms) == text
+    assert milliseconds_text(value_ms) == text

@@ -1,0 +1,1 @@
+"""MPEG audio frame headers."""

@@ -1,0 +1,1 @@
+"""Datagrams of listeners -> who is registered, and what each is still owed."""

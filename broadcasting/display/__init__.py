@@ -1,0 +1,1 @@
+"""Counts of the server -> screen, table, JSON, page, metrics."""

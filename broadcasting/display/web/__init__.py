@@ -1,0 +1,1 @@
+"""Status pages of the server: for people, for scripts, for Prometheus."""

@@ -1,0 +1,1 @@
+"""One message -> every listener, in few system calls."""

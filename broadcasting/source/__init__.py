@@ -1,0 +1,1 @@
+"""What was typed -> segments of whole MP3 frames."""

@@ -1,0 +1,1 @@
+"""Segments -> numbered, packed, timed messages."""

@@ -1,1 +1,0 @@
-"""The status pages of the server: for people, for scripts, for Prometheus."""

@@ -1,0 +1,1 @@
+"""Datagrams -> messages in order on a timeline: jitter buffer, repair, parity."""

@@ -1,0 +1,1 @@
+"""Counts of the client -> screen, table, JSON, page."""

@@ -1,0 +1,1 @@
+"""Connect, stay, come back, leave."""

@@ -1,0 +1,1 @@
+"""MP3 frames -> PCM: decode, conceal, splice, convert, resample."""

@@ -1,0 +1,1 @@
+"""Arguments, completion, key file, result file."""

@@ -1,0 +1,1 @@
+"""Signals, threads, timers, children, log, memory."""

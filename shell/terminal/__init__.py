@@ -1,0 +1,1 @@
+"""Live screen and plain lines, keys, colours, tables, text."""

@@ -1,0 +1,1 @@
+"""A link that loses, delays and reorders: for --simulate, tests and measurements."""
