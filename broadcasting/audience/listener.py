@@ -19,7 +19,6 @@ from message import Message, Report, session_first
 from wire.address import Address
 
 if TYPE_CHECKING:
-    from broadcasting.audience.paths import PathWatch
     from wire.replay_window import ReplayWindow
 
 LISTENER_BYTES = 2_000
@@ -27,6 +26,10 @@ LISTENER_BYTES = 2_000
 
 SEALED_LISTENER_BYTES = 2_800
 """Memory for one listener with a key; 700 bytes more were measured."""
+
+REPORTS_IN_VAIN = 3
+"""REPORTs in a row without a long datagram, until the path is held to be narrow. A short outage
+loses the REPORTs too, and shows in one."""
 
 
 class Account:
@@ -64,6 +67,29 @@ class Account:
         old = [*itertools.takewhile(lambda at: at[1] < before, self._repeated_at.items())]
         for sequence, _ in old:
             del self._repeated_at[sequence]
+
+
+class PathWatch:
+    """What the REPORTs of one listener say of its path."""
+
+    __slots__ = ("_in_vain", "_long", "_received", "_short")
+
+    def __init__(self) -> None:
+        self._received, self._short, self._long = 0, 0, -1
+        self._in_vain = 0
+
+    def report(self, received: int, short: int, long: int) -> None:
+        """Take a REPORT: all AUDIO that was sent, `short` and `long`, and that was `received`."""
+        before, self._long = self._long, long
+        arrived, self._received = received - self._received, received
+        had_short, self._short = short - self._short, short
+        if before >= 0 and long > before:
+            self._in_vain = self._in_vain + 1 if arrived <= had_short else 0
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether only short datagrams arrive."""
+        return self._in_vain >= REPORTS_IN_VAIN
 
 
 @dataclasses.dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Sequence
 
-from broadcasting.audience.listener import Listener
+from broadcasting.audience.listener import Listener, PathWatch
 from broadcasting.audience.registry import Registry
 from broadcasting.settings import Fragments
 from broadcasting.statistics import ServerStatistics
@@ -23,37 +23,10 @@ NARROW_MTU_BYTES = 1280
 LONG_BYTES = NARROW_MTU_BYTES - 48
 """Datagrams that are longer do not fit it, with the headers of IPv6 and UDP."""
 
-REPORTS_IN_VAIN = 3
-"""REPORTs in a row without a long datagram, until the path is held to be narrow. A short outage
-loses the REPORTs too, and shows in one."""
-
 _RECEIVED = re.compile(rb'"received": ?([0-9]{1,15})')
 """The one figure that is needed of each REPORT: to read all takes 40 times as long."""
 
 log = logging.getLogger("server")
-
-
-class PathWatch:
-    """What the REPORTs of one listener say of its path."""
-
-    __slots__ = ("_in_vain", "_long", "_received", "_short")
-
-    def __init__(self) -> None:
-        self._received, self._short, self._long = 0, 0, -1
-        self._in_vain = 0
-
-    def report(self, received: int, short: int, long: int) -> None:
-        """Take a REPORT: all AUDIO that was sent, `short` and `long`, and that was `received`."""
-        before, self._long = self._long, long
-        arrived, self._received = received - self._received, received
-        had_short, self._short = short - self._short, short
-        if before >= 0 and long > before:
-            self._in_vain = self._in_vain + 1 if arrived <= had_short else 0
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether only short datagrams arrive."""
-        return self._in_vain >= REPORTS_IN_VAIN
 
 
 class Paths:
