@@ -245,7 +245,7 @@ def _listen(options: ClientOptions, opened: Opened, signals: Signals) -> int:
 
 def start() -> NoReturn:
     """Run as the program. Its exit status is that of `main`."""
-    run_program(main)
+    run_program(main, plays=True)
 
 
 if __name__ == "__main__":

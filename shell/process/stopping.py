@@ -205,10 +205,11 @@ class Signals:
                 end_at_once(1)
 
 
-def run_program(main: Callable[[], int]) -> NoReturn:
+def run_program(main: Callable[[], int], *, plays: bool = False) -> NoReturn:
     """Run `main` as the program; its result is the exit status.
 
-    A Ctrl-C before there is anything to end in order exits silently, with status 0.
+    A Ctrl-C before there is anything to end in order exits silently, with status 0. `plays`: a
+    thread of a C library may still be playing, and would crash where Python ends before it.
     """
     keep_standard_streams()
     ask_for_fine_timers()
@@ -221,7 +222,10 @@ def run_program(main: Callable[[], int]) -> NoReturn:
     if not status and (error := lost_output()) is not None:
         print_line(f"{_name()}: cannot write standard output: {error.strerror}", sys.stderr)
         status = 1
-    if threading.active_count() > 1:
+    if plays or threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or full
+                stream.flush()
         end_at_once(status)
     sys.exit(status)
 

@@ -50,6 +50,20 @@ def test_a_third_signal_has_its_default_action(number: signal.Signals) -> None:
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == -number
 
 
+@pytest.mark.parametrize("plays", [True, False])
+def test_what_plays_is_not_torn_down_with_python_and_what_was_printed_is_kept(plays: bool) -> None:
+    """A thread of simpleaudio that outlives Python is a segmentation fault."""
+    script = (
+        "import atexit\n"
+        "from shell.process.stopping import run_program\n"
+        "atexit.register(print, 'torn down')\n"
+        f"run_program(lambda: print('printed') or 3, plays={plays})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stdout.split("\n")[:-1] == ["printed", *(["torn down"] if not plays else [])]
+
+
 def test_a_second_request_that_is_not_obeyed_ends_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
