@@ -9,7 +9,10 @@ import ast
 import re
 from collections.abc import Iterator
 
+from tests.rig.luck import once
 from tests.test_layout import PRODUCT, ROOT
+
+pytestmark = once
 
 BAD_BEGINNING = re.compile(r"(Of|The same|So|Who|What it)\b")
 BAD_ANYWHERE = re.compile(r"\b(whoever has not|be they)\b")

@@ -17,9 +17,12 @@ from listening.outputs.fader import Loudness
 from listening.simulated_network import SimulatedNetwork, type_of
 from message import Message, Type
 from simulation.link_conditions import LinkConditions
+from tests.rig.luck import once
 from tests.rig.network import Network, balanced
 from tests.rig.programs import SAMPLE, Program, balances, client, end, run, server
 from wire.address import Address
+
+pytestmark = once
 
 SERVER: Address = ("192.0.2.1", 4501)
 

@@ -5,6 +5,9 @@ import random
 import pytest
 
 from tests.rig import ear
+from tests.rig.luck import once
+
+pytestmark = once
 
 RATE_HZ = 44_100
 FRAME_BYTES = 4

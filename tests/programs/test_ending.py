@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.luck import once
 from tests.rig.programs import ROOT, SAMPLE, Server, balances, client, end, server
+
+pytestmark = once
 
 FAULT = """
 from itertools import count

@@ -30,6 +30,7 @@ from tests.rig.faults import (
     set_limit,
     tell,
 )
+from tests.rig.luck import once
 from tests.rig.programs import (
     ROOT,
     SAMPLE,
@@ -43,6 +44,8 @@ from tests.rig.programs import (
     usual_environment,
 )
 from tests.rig.zoo import frames_in, reference_pcm, zoo_file
+
+pytestmark = once
 
 TIMEOUT_S = 1.0
 """A listener that reported as seldom as by default would lose its slot all the time."""

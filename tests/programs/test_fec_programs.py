@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from message import Message, Type
+from tests.rig.luck import once
 from tests.rig.programs import balances, client, end, pcm_in, server
 from tests.rig.zoo import MP3_NAMES, reference_pcm, zoo_file
 from wire.parity import MESSAGE_S
+
+pytestmark = once
 
 FAST = ("--speed", "20")
 

@@ -16,9 +16,12 @@ import pytest
 
 from listening.outputs.fader import FADE_S
 from tests.rig import ear, pulse
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, WAIT_S, Program, client, end, server
 from tests.rig.terminals import terminal, watch
 from tests.rig.zoo import frames_in, reference_pcm
+
+pytestmark = once
 
 FRAMES = 240
 """6.3 s: long enough for a start, a middle and an end."""

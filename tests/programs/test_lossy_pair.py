@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from message import Message, Type
+from tests.rig.luck import once
 from tests.rig.network import burst_loss, random_loss
 from tests.rig.programs import SAMPLE, WAIT_S, balances, client, end, pcm_in, server
 from tests.rig.zoo import frames_in, reference_pcm
 from wire.address import Address
+
+pytestmark = once
 
 LOCALHOST = "127.0.0.1"
 LOSS = 0.2

@@ -6,8 +6,11 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.rig.luck import once
 from tests.rig.narrow import HOSTS, narrow_path
 from tests.rig.programs import SAMPLE, client, end, server
+
+pytestmark = once
 
 
 def test_listeners_behind_a_router_that_tells_its_mtu_lose_nothing(tmp_path: Path) -> None:

@@ -17,8 +17,11 @@ from listening.arguments import parse
 from shell.network import mdns
 from shell.network.udp import AddressError
 from tests.rig.island import by_its_own_root, on_an_island
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, Program, end, run, server
 from wire.announcement import Announcement
+
+pytestmark = once
 
 FAILED = 1
 

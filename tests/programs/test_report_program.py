@@ -17,7 +17,10 @@ from reporting.page import ListenerCharts, ReportContent
 from reporting.page import page as make_page
 from reporting.timeline import Figures, Row
 from tests.rig.chromium import Page, browser
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, Argument, Program, client, end, run, server
+
+pytestmark = once
 
 LOSSY = "loss=20%,burst=8,delay=60ms,jitter=20ms,seed=3"
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bench.listeners import Listeners
+from tests.rig.luck import once
 from tests.rig.programs import ROOT, Server, balances, client, end, server
 from tests.rig.terminals import (
     CONTROL_SEQUENCE,
@@ -32,6 +33,8 @@ from tests.rig.terminals import (
     watch,
 )
 from tests.rig.zoo import encode, frames_in
+
+pytestmark = once
 
 CTRL_C, CTRL_Z, CTRL_BACKSLASH = b"\x03", b"\x1a", b"\x1c"
 UP, DOWN = b"\x1b[A", b"\x1b[B"

@@ -7,6 +7,9 @@ from hypothesis import strategies as some
 
 from reporting.table import head, line
 from reporting.timeline import Figures, Row, Timeline, percents
+from tests.rig.luck import once
+
+pytestmark = once
 
 
 @given(some.integers(2, 9), some.lists(some.integers(0, 5), max_size=60))

@@ -1,6 +1,8 @@
-"""How much is tried of what depends on luck: much on one Python, little on the others beside it.
+"""How much is tried on which Python: everything on one, less on the others beside it.
 
-What an interpreter does differently shows in one example; what only chance finds, it finds on any.
+What an interpreter does differently shows in one example of what depends on luck, and in a few runs
+of the real programs. What only chance, a sound server, a network or a browser finds, it finds on
+any.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ LITTLE = "LITTLE_LUCK" in os.environ
 """Set by tools/test.py for all Pythons but the first."""
 
 once = pytest.mark.once
-"""Mark of hours, crowds and networks in virtual time: they run on the first Python only."""
+"""Mark of hours and crowds in virtual time, and of what tries the machine more than Python: they
+run on the first Python only."""
 
 
 def seeds(count: int) -> range:

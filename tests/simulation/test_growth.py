@@ -17,10 +17,13 @@ from broadcasting.settings import Fec, Settings
 from listening.arrival.reception_window import REMEMBERED
 from message import Challenge, Connect
 from tests.broadcasting.test_broadcast import HERE, Server, goodbye, only
+from tests.rig.luck import once
 from tests.rig.network import Link as Path
 from tests.rig.network import Network, client_address, random_loss, segments
 from wire.address import Address
 from wire.seal import KEY_BYTES, Key
+
+pytestmark = once
 
 CONTAINERS = (dict, list, set, deque, OrderedDict, tuple, bytearray)
 OTHERS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)

@@ -8,8 +8,11 @@ from pathlib import Path
 from tests.broadcasting.display.test_status_program import status_port
 from tests.rig import chromium
 from tests.rig.chromium import Page
+from tests.rig.luck import once
 from tests.rig.programs import client, end, server
 from tests.rig.zoo import encode
+
+pytestmark = once
 
 TITLE = "<b>Bold</b> & \N{RIGHT-TO-LEFT OVERRIDE}部屋 " + "no end " * 8
 

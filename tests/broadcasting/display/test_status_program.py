@@ -10,7 +10,10 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, Server, balances, client, end, server
+
+pytestmark = once
 
 
 def get(host: str, port: int, path: str) -> bytes:

@@ -15,8 +15,11 @@ from broadcasting.sending import fanout as fanout_module
 from broadcasting.sending.fanout import Batch, Fanout, Loop
 from shell.network.udp import open_server_sockets, receive
 from tests.rig.island import by_its_own_root, on_an_island
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, client, end, server
 from wire.address import Address, local_of
+
+pytestmark = once
 
 ALIASES = {
     socket.AF_INET: ("192.0.2.1", "192.0.2.2", "198.51.100.7"),

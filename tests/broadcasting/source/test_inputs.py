@@ -22,9 +22,12 @@ from broadcasting.source.probing import source_at
 from broadcasting.source.programme import PAUSES_S, Programme
 from broadcasting.source.tracks import SourceError
 from tests.rig import pulse
+from tests.rig.luck import once
 from tests.rig.programs import Finished, client, end, pcm_in, run, server
 from tests.rig.terminals import terminal, watch
 from tests.rig.zoo import encode, frames_in, reference_pcm, zoo_file
+
+pytestmark = once
 
 CTRL_C = b"\x03"
 

@@ -19,8 +19,11 @@ from broadcasting.source.live_source import LiveSource
 from broadcasting.source.playlist import find
 from broadcasting.source.probing import look_at
 from broadcasting.source.segments import read_segments
+from tests.rig.luck import once
 from tests.rig.programs import client, end, run, server
 from tests.rig.zoo import encode, frames_in
+
+pytestmark = once
 
 FAST = ("--speed", "20")
 

@@ -13,7 +13,10 @@ from broadcasting.settings import Settings
 from listening.arrival.statistics import Statistics
 from listening.outputs.speaker import Speaker
 from simulation.link_conditions import LinkConditions
+from tests.rig.luck import once
 from tests.rig.network import Link, Listener, Network, random_loss, segments
+
+pytestmark = once
 
 MINUTE = 766
 """Messages of a minute."""

@@ -16,9 +16,12 @@ from listening.outputs.device import BUFFER_S, LEAD_S, RING_S, Device
 from listening.sound.pcm import PcmFormat
 from tests.listening.outputs.test_speaker import player
 from tests.rig import ear, pulse
+from tests.rig.luck import once
 from tests.rig.player import noise, segments
 from tests.rig.programs import SAMPLE, client, end, run, server
 from tests.rig.zoo import frames_in, reference_pcm
+
+pytestmark = once
 
 STEREO = PcmFormat(44_100, 2)
 MONO = PcmFormat(24_000, 1)

@@ -16,8 +16,11 @@ from listening.outputs.reel import Reel
 from listening.outputs.speaker import Speaker, nearest_format
 from listening.sound.pcm import PcmFormat, audio_segment
 from tests.rig import ear, pulse, simpleaudio
+from tests.rig.luck import once
 from tests.rig.player import noise, segments
 from tests.rig.simpleaudio import READ_AHEAD_S, SimpleAudio
+
+pytestmark = once
 
 ROOT = Path(__file__).parents[3]
 STEREO = PcmFormat(44_100, 2)

@@ -15,8 +15,11 @@ import pytest
 
 from message import CONNECT_BYTES, SEALED, Connect, Message, Reject, Type
 from shell.command_line.key_file import KEY_BYTES, MAX_FILE_BYTES, KeyFileError, make_key, read_key
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, WAIT_S, Argument, Finished, client, end, pcm_in, run, server
 from tests.rig.zoo import reference_pcm
+
+pytestmark = once
 
 FAST = ("--speed", "20")
 FAILED, WRONG_USAGE = 1, 2

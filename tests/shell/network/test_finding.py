@@ -15,9 +15,12 @@ from pathlib import Path
 from zeroconf import DNSIncoming  # type: ignore[attr-defined] # it does not list it
 
 from tests.rig.island import by_its_own_root, on_an_island
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, Program, Server, end, run
 from tests.rig.terminals import terminal, watch
 from wire.announcement import SERVICE
+
+pytestmark = once
 
 MDNS_PORT = 5353
 MDNS_TO_MDNS = MDNS_PORT.to_bytes(2, "big") * 2
