@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Signals() as signals:
         try:
             if options.list_servers:
-                return signals.result_of(list_servers)
+                return signals.result_of(lambda: list_servers(options.timeout_s))
             opened = signals.result_of(lambda: open_all(options, STARTED_AT))
         except Stopped:
             return 0

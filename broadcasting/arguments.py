@@ -22,7 +22,15 @@ from shell.command_line.arguments import (
 )
 from shell.command_line.completion import complete
 from shell.command_line.key_file import MakeKey
-from shell.command_line.typed import endpoint, integer, is_port, number, port, seconds
+from shell.command_line.typed import (
+    endpoint,
+    host_and_port,
+    integer,
+    is_port,
+    number,
+    port,
+    seconds,
+)
 from wire.announcement import why_no_name
 from wire.parity import MOST_SHARDS
 
@@ -96,7 +104,10 @@ def _files_and_port(words: Sequence[str], built: Parser) -> tuple[Sequence[str],
     if not files or _exists(last) or "://" in last:
         built.error(f"PORT is missing behind {last}, {usage}")
     try:
-        number = port(last)
+        host, typed = host_and_port(last) if ":" in last else ("", last)
+        if host and typed is not None:
+            built.error(f"PORT stands alone; for one address: --host {host} … {typed}")
+        number = port(typed or last)
     except argparse.ArgumentTypeError as error:
         built.error(f"argument PORT: {error}")
     if (meant := _unquoted(files)) is not None:

@@ -130,14 +130,14 @@ def _left_s(timeout_s: float, looked_s: float) -> float:
     return timeout_s if looked_s < QUICK_S else max(QUICK_S, round(timeout_s - looked_s, 0))
 
 
-def list_servers() -> int:
+def list_servers(timeout_s: float | None) -> int:
     """Print the servers that announce themselves, one a line; the exit status.
 
-    Raises AddressError.
+    `timeout_s`: as in ClientOptions. Raises AddressError.
     """
     from listening import choosing
 
-    return choosing.list_servers()
+    return choosing.list_servers(timeout_s)
 
 
 def list_outputs() -> int:

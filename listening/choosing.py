@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, TextIO
 
 from shell.network.udp import AddressError
-from shell.terminal.printing import print_line
+from shell.terminal.printing import briefly, print_line, print_text
 from shell.terminal.text import one_line
 
 if TYPE_CHECKING:
@@ -41,22 +42,27 @@ def can_ask(stream: TextIO) -> bool:
     return stream.isatty() and sys.stdin is not None and sys.stdin.isatty()
 
 
-def look(most_s: float = MOST_LOOK_S) -> list[Found]:
-    """The servers that announce themselves within `most_s`, by name; raises NothingFound."""
+def look(most_s: float, *, all_of_it: bool = False) -> list[Found]:
+    """The servers that announce themselves within `most_s`, by name; raises NothingFound.
+
+    `all_of_it`: go on for that time even where answers have come, unless it is infinite.
+    """
     from shell.network.mdns import NoNetwork, find
 
+    least_s = most_s if all_of_it and most_s < inf else min(LOOK_S, most_s)
     try:
-        return find(min(LOOK_S, most_s), min(MOST_LOOK_S, most_s))
+        return find(least_s, most_s if all_of_it else min(MOST_LOOK_S, most_s))
     except NoNetwork as error:
         raise NothingFound(f"cannot look for servers ({error}): give HOST and PORT") from None
 
 
-def list_servers() -> int:
+def list_servers(timeout_s: float | None) -> int:
     """Print the servers that announce themselves, one a line; the exit status.
 
-    Raises NothingFound.
+    `timeout_s`: how long to look, infinity until there is one; None: as long as usual. Raises
+    NothingFound.
     """
-    found = look()
+    found = look(MOST_LOOK_S if timeout_s is None else timeout_s, all_of_it=timeout_s is not None)
     if not found:
         raise NothingFound("no server announces itself on this network")
     for one in found:
@@ -90,9 +96,9 @@ def _asked(found: Sequence[Found], stream: TextIO) -> Found:
     for number, one in enumerate(found, 1):
         remark = one.announcement.remark()
         name = one.announcement.name + (f" ({remark})" if remark else "")
-        print(f"{number:3}  {one_line(name)}", file=stream)
+        print_line(f"{number:3}  {one_line(name)}", stream)
     while True:
-        print(f"Which one? [1-{len(found)}] ", end="", file=stream, flush=True)
+        print_text(f"Which one? [1-{len(found)}] ", stream, briefly)
         typed = sys.stdin.readline()
         if not typed:
             raise NotChosen("none chosen: give HOST and PORT")

@@ -21,6 +21,7 @@ from shell.network.udp import (
     server_addresses,
 )
 from shell.terminal.live import complain, human_stream
+from shell.terminal.printing import print_line
 from wire.address import Address
 
 PAUSE_S = 0.5
@@ -92,7 +93,7 @@ def _look_up_once(options: ClientOptions, started_at: float, until: float) -> Lo
     stream = human_stream(options.telling.json, options.output)
     asks = choosing.can_ask(stream)
     if asks and not options.telling.quiet:
-        print("looking for servers on the local network", file=stream, flush=True)
+        print_line("looking for servers on the local network", stream)
     silence = "the local network could not be searched in time: give HOST and PORT"
     present = _within(left_s + CLOSING_S, lambda: choosing.look(left_s), silence)
     took_s = time.monotonic() - started_at

@@ -34,4 +34,7 @@ def _of_extra(extra: str, known: dict[str, list[str]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(*requirements(sys.argv[1:]), sep="\n")
+    try:
+        print(*requirements(sys.argv[1:]), sep="\n")
+    except KeyError as unknown:
+        sys.exit(f"requirements.py: pyproject.toml has no extra {unknown}")

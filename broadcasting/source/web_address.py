@@ -20,6 +20,7 @@ _PARTS = re.compile(
 _SLASH_IN_PASSWORD = re.compile(
     r"(?P<scheme>https?://)(?P<sign_in>[^:/?#@]*:[^@]*)@(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
+_NAME_AND_DIGITS = re.compile(r"[^]:@]*:[0-9]*")
 _UNENCODED_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SAFE = "%/:@!$&'()*+,;=~[]|"
 
@@ -57,6 +58,9 @@ def shown(text: str) -> str:
     text = re.split(r"[?#]", _with_password_encoded(text.strip()), maxsplit=1)[0]
     scheme, _, rest = text.partition("://")
     authority, slash, path = rest.partition("/")
+    if "@" in path and _NAME_AND_DIGITS.fullmatch(authority):
+        # As like a host and a port as a user and the beginning of a password.
+        return f"{scheme}://{path.rpartition('@')[2]}"
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 

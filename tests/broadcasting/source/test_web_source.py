@@ -179,6 +179,21 @@ def test_an_address_is_shown_without_its_user_password_and_query(typed: str) -> 
     assert not [word for word in SECRETS if word in str(fault)]
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("http://alice:12/s3cret@radio.example/x", "http://radio.example/x"),
+        ("http://alice:12/34/s3@cret@radio.example", "http://radio.example"),
+        ("http://radio.example/alice@home.mp3", "http://radio.example/alice@home.mp3"),
+        ("http://[::1]:80/alice@home.mp3", "http://[::1]:80/alice@home.mp3"),
+    ],
+)
+def test_what_may_be_a_port_or_the_beginning_of_a_password_is_not_shown(
+    typed: str, told: str
+) -> None:
+    assert shown(typed) == told
+
+
 def test_nothing_that_the_server_says_holds_a_secret_of_its_address(
     site: _Site, song: bytes, tmp_path: Path
 ) -> None:
