@@ -13,6 +13,7 @@ COLUMNS = (
     "late",
     "concealed_s",
     "underruns",
+    "device_underruns",
     "jitter_ms",
     "rtt_ms",
     "buffer_s",

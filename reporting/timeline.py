@@ -16,7 +16,7 @@ MOST_ROWS = 3_600
 """Rows of a timeline: an hour of seconds, as many as a chart can show, and 1 MB."""
 
 
-COUNTS = ("expected", "repaired", "lost", "late", "concealed_s", "underruns")
+COUNTS = ("expected", "repaired", "lost", "late", "concealed_s", "underruns", "device_underruns")
 """Fields of `Figures` that are counted and add up; the others are measured."""
 
 
@@ -32,6 +32,7 @@ class Figures:
     late: int = 0
     concealed_s: float = 0.0
     underruns: int = 0
+    device_underruns: int = 0
     jitter_ms: float | None = None
     """Highest; None, here and below, is unknown."""
     rtt_ms: float | None = None

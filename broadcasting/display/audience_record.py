@@ -123,6 +123,7 @@ def _figures(report: Report) -> Figures:
         late=report.late,
         concealed_s=report.concealed_s,
         underruns=report.underruns,
+        device_underruns=report.device_underruns,
         jitter_ms=report.jitter_ms,
         rtt_ms=report.rtt_ms,
         buffer_s=report.buffer_s,

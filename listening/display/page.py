@@ -25,6 +25,7 @@ def figures(now: ListenSnapshot) -> Figures:
         late=count.late,
         concealed_s=count.concealed_s,
         underruns=count.underruns,
+        device_underruns=count.device_underruns,
         jitter_ms=milliseconds(count.jitter_s) if measured else None,
         rtt_ms=milliseconds(count.rtt_s) if measured else None,
         buffer_s=now.buffer_s if heard else None,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
+import re
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -283,6 +286,35 @@ def test_real_sound_of_the_program_and_the_names_that_it_knows(tmp_path: Path) -
         assert (listener.result["lost"], listener.result["underruns"]) == (0, 0)
 
     assert ear.compare(pulse.record(tmp_path, play), reference_pcm(song))
+
+
+def test_what_the_device_missed_is_in_the_json_and_in_the_csv(tmp_path: Path) -> None:
+    with (
+        pulse.server(tmp_path) as sound,
+        server(tmp_path, SAMPLE, "--loop") as broadcast,
+        client(
+            tmp_path,
+            broadcast,
+            *("--output", "device:default", "--csv", "r.csv"),
+            environment=sound.environment,
+        ) as listener,
+    ):
+        listener.wait_for_log("received AUDIO 16,")
+        listener.send(signal.SIGSTOP)
+        # More than it has written ahead.
+        sent = len(re.findall("sent AUDIO", broadcast.log))
+        broadcast.wait_for_log(f"sent AUDIO {sent + 14},")
+        listener.send(signal.SIGCONT)
+        broadcast.wait_for_log(f"sent AUDIO {sent + 28},")
+        listener.send(signal.SIGINT)
+        end(listener)
+        broadcast.send(signal.SIGINT)
+        end(broadcast)
+    assert listener.result["device_underruns"] > 0
+    with (listener.folder / "r.csv").open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    missed = sum(int(row["device_underruns"]) for row in rows)
+    assert missed == listener.result["device_underruns"]
 
 
 def test_a_device_that_nobody_has_is_one_line(tmp_path: Path) -> None:
