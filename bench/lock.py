@@ -154,8 +154,9 @@ class _Server:
             with self.lock:
                 step = self.core.step(now)
             if step.wants_segment:
+                segment = next(self._programme)  # as the server: read without the lock
                 with self.lock:
-                    self.core.add_segment(next(self._programme))
+                    self.core.add_segment(segment)
             elif step.finished or step.due is None or step.due > now:
                 return step
 
