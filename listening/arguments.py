@@ -69,8 +69,6 @@ def parse(arguments: Sequence[str] | None) -> ClientOptions:
     options = filled(ClientOptions, parsed, telling=filled(TellingOptions, parsed))
     if options.host is not None and options.name is not None:
         built.error("--name is for a server that is looked for: not with HOST and PORT")
-    if options.telling.json is not None and (options.list_servers or options.list_outputs):
-        built.error("--json tells of a transmission: not with --list or --list-outputs")
     if options.telling.json == "-" and options.output == "-":
         built.error("--output - and --json - cannot both have standard output")
     return options

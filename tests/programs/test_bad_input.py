@@ -108,7 +108,6 @@ CLIENT = {
     "127.0.0.1 4501 --output {folder}/no/heard.wav": "there is no folder",
     "127.0.0.1 4501 --output {folder}/no/heard.mp3": "there is no folder",
     "127.0.0.1 4501 --output - --json -": "cannot both have standard output",
-    "--list --json here.json": "not with --list",
     "127.0.0.1 4501 --json {folder}/no/such.json": "cannot write .*: No such file or directory",
     "127.0.0.1 4501 --buffer -1": "--buffer",
     "127.0.0.1 4501 --buffer long": "--buffer: 'long' is not seconds from 0 to 60, or auto",
