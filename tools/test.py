@@ -22,7 +22,7 @@ from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PARTS = 2
+PARTS = 3
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
 }

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.rig.programs import POLL_S, ROOT, WAIT_S
+from tools.test import PARTS
 
 PYTHON = """#!/bin/sh
 name=$(basename "$0")
@@ -34,7 +35,7 @@ NO_TESTS = 5
 def python(path: Path, *, waits_for: str, first: int = 0, second: int = 0) -> Path:
     """A Python whose tests end when those of the one named `waits_for` have begun.
 
-    `first` and `second` are the exit status of each part.
+    `first` is the exit status of its first part, and `second` that of each other.
     """
     path.write_text(PYTHON.format(waits_for=waits_for, first=first, second=second))
     path.chmod(0o755)
@@ -62,10 +63,10 @@ def test_they_run_at_the_same_time_and_are_told_one_after_the_other(tmp_path: Pa
     assert told.splitlines() == [
         line
         for name in ("first", "second")
-        for part in (1, 2)
+        for part in range(1, PARTS + 1)
         for line in (
-            f"== Python {name}, part {part} of 2",
-            f"{name} runs -m pytest --part {part}/2 -k a or b",
+            f"== Python {name}, part {part} of {PARTS}",
+            f"{name} runs -m pytest --part {part}/{PARTS} -k a or b",
         )
     ]
     assert (tests.returncode, complaint) == (0, "")
@@ -94,15 +95,13 @@ def test_asked_to_end_they_clean_up_and_that_is_a_failure(tmp_path: Path) -> Non
     pythons = [python(tmp_path / name, waits_for="never") for name in ("first", "second")]
     with run_on(*pythons) as tests:
         deadline = time.monotonic() + WAIT_S
-        while len(list(tmp_path.glob("*.runs"))) < 4:
+        while len(list(tmp_path.glob("*.runs"))) < 2 * PARTS:
             assert time.monotonic() < deadline
             time.sleep(POLL_S)
         tests.send_signal(signal.SIGTERM)
         told, _ = tests.communicate(timeout=WAIT_S)
     assert [line for line in told.splitlines() if "cleans up" in line] == [
-        "first cleans up",
-        "first cleans up",
-        "second cleans up",
-        "second cleans up",
+        *["first cleans up"] * PARTS,
+        *["second cleans up"] * PARTS,
     ]
     assert tests.returncode == 1

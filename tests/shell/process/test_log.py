@@ -172,8 +172,7 @@ def test_lines_are_written_at_once_when_many_wait(
     with log_file(tmp_path / "x.log"):
         for number in range(21):
             log.info("line %d", number)
-        until(lambda: bool(lines(tmp_path / "x.log")))
-        assert len(lines(tmp_path / "x.log")) == 21
+        until(lambda: len(lines(tmp_path / "x.log")) == 21)
 
 
 def test_messages_go_to_a_file_beside_the_log_and_nowhere_else(tmp_path: Path) -> None:
