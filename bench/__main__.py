@@ -23,6 +23,7 @@ from pathlib import Path
 from bench import (
     client_cpu,
     client_path,
+    clock,
     fanout_cost,
     first_sound,
     imports,
@@ -43,6 +44,7 @@ from bench.workshop import QUICK, Effort, Workshop
 
 FAMILIES: dict[str, Callable[[Workshop], Iterator[table.Result]]] = {
     "imports": imports.measure,
+    "clock": clock.measure,
     "first-sound": first_sound.measure,
     "client-path": client_path.measure,
     "sealing": sealing.measure,

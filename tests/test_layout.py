@@ -8,12 +8,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-PRODUCT = ("broadcasting", "listening", "wire", "audio", "simulation", "reporting", "shell")
+PRODUCT = (
+    "broadcasting",
+    "listening",
+    "wire",
+    "clock",
+    "audio",
+    "simulation",
+    "reporting",
+    "shell",
+)
 ENTRY_POINTS = ("server", "client", "broadcasting/assembly", "listening/assembly")
 """They join the parts, and may import anything."""
 
 MAY_IMPORT = {
     "wire": "",  # with message.py
+    "clock": "",
     "audio": "",
     "simulation": "wire",
     "shell": "wire",
@@ -29,11 +39,11 @@ MAY_IMPORT = {
     "broadcasting/display": "source stream audience sending broadcast wire reporting shell",
     "broadcasting/arguments": "stream wire shell",
     # The client, in the order of the data.
-    "listening/session": "wire",
-    "listening/arrival": "audio wire",
+    "listening/session": "clock wire",
+    "listening/arrival": "clock audio wire",
     "listening/sound": "audio",
     "listening/outputs": "sound",
-    "listening/listen": "session arrival audio wire",
+    "listening/listen": "session arrival clock audio wire",
     "listening/playback": "listen arrival sound outputs audio wire",
     "listening/simulated_network": "listen simulation wire",
     "listening/display": "session arrival sound outputs listen playback simulated_network"
