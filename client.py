@@ -119,11 +119,15 @@ class Client:
             if wanted:
                 self._alarm.ring()
             for datagram, address in outgoing:
+                left_at = time.monotonic()
                 try:
                     self._sockets[family_of(address)].sendto(datagram, address)
                 except OSError as error:
                     # Lost like any other datagram: what matters is sent again.
                     log.warning("not sent: %s", error)
+            if outgoing:
+                with self._meeting:
+                    self._network.departed(left_at)
             if due is None:
                 return
             for sock in waiter.wait(due - now):
@@ -136,11 +140,11 @@ class Client:
         came = receive_train(sock)
         if came is None:
             return
-        train, address = came
+        train, address, came_at = came
         now = time.monotonic()
         with self._meeting:
             for datagram in train:
-                self._network.receive_datagram(datagram, address, now)
+                self._network.receive_datagram(datagram, address, now, came_at)
 
     def _player_is_wanted(self, now: float) -> bool:
         """Whether the playback thread sleeps, and would sleep too long."""

@@ -1,8 +1,8 @@
 """The wire: every message that server and client exchange, and nothing else.
 
 One datagram is one `Message`: a fixed header of `HEADER_BYTES` and `data`, which is whole MP3
-frames (AUDIO, REPEAT) or a small UTF-8 JSON object (everything else). `docs/wire.md` has the
-tables.
+frames (AUDIO, REPEAT), a few numbers (CLOCK, TIME) or a small UTF-8 JSON object (everything else
+but PARITY). `docs/wire.md` has the tables.
 
 Datagrams are unpacked here and nowhere else, field by field; every fault in one is a
 `MessageError`. Nothing in this module knows a socket, a thread or a clock.
@@ -60,7 +60,13 @@ MAX_CONTROL_BYTES = CONNECT_BYTES - HEADER_BYTES
 
 MAX_TEXT = 80
 """Characters of a text: a title and an artist of four UTF-8 bytes a character fit an ACCEPT beside
-the longest numbers. A new field of ACCEPT would cost some of them."""
+most numbers; where they do not, ACCEPT has them shorter."""
+
+CLOCK_BYTES = 48
+"""Size of the data of CLOCK and of TIME: the answer is as long as the question."""
+
+MOST_PAUSE_MS = 120_000
+"""Longest pause between two CLOCKs that TIME may ask for."""
 
 # A word made by one program for the other, never by people. Its bound is tighter than that of a
 # text, because both sides repeat such words: a repeated one must always fit the answer.
@@ -133,6 +139,9 @@ class Type(enum.IntEnum):
     PARITY = 11
     REPEAT = 12
     TRACK = 13
+    CLOCK = 14
+    TIME = 15
+    TIMELINE = 16
 
 
 AUDIO_TYPES = frozenset((Type.AUDIO, Type.REPEAT))
@@ -236,15 +245,18 @@ class Control:
         self, sequence: int = 0, *, stream: int = 0, media_time_us: int = 0, track: int = 0
     ) -> Message:
         """The message that carries this content."""
+        data = self._data()
+        assert len(data) <= MAX_CONTROL_BYTES, f"{self.TYPE.name} of {len(data)} bytes"
+        return Message(sequence, self.TYPE, data, stream, media_time_us, track)
+
+    def _data(self) -> bytes:
         # mypy takes the types of dataclasses for unhashable.
         content = {
             name: value
             for name, (_, default) in _fields(type(self)).items()  # type: ignore[arg-type]
             if (value := getattr(self, name)) != default
         }
-        data = _ENCODER.encode(content).encode("utf-8", "replace")
-        assert len(data) <= MAX_CONTROL_BYTES, f"{self.TYPE.name} of {len(data)} bytes"
-        return Message(sequence, self.TYPE, data, stream, media_time_us, track)
+        return _ENCODER.encode(content).encode("utf-8", "replace")
 
     @classmethod
     def from_message(cls, message: Message) -> Self:
@@ -312,6 +324,20 @@ class Accept(Control):
     """AUDIO messages in a block of parity; 0: no parity."""
     parity: int = 0
     """PARITY messages of a block, at present; each PARITY tells the number for its own block."""
+    origin_us: int | None = None
+    """Time on the server's clock at which media time 0 is heard; None before the start, and at
+    another speed than 1."""
+    origin_sequence: int = 0
+    """Sequence of the first AUDIO that it holds for."""
+
+    def fitted(self) -> Accept:
+        """This, with texts so short that it fits a datagram; STATUS has them whole."""
+        for most in range(MAX_TEXT, 0, -8):
+            artist = None if self.artist is None else cut_text(self.artist, most)
+            short = dataclasses.replace(self, title=cut_text(self.title, most), artist=artist)
+            if len(short._data()) <= MAX_CONTROL_BYTES:
+                break
+        return short
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -350,11 +376,16 @@ class Report(Control):
     underruns: int = 0
     device_underruns: int = 0
     """Times that the sound device needed audio that had not been written."""
+    jumps: int = 0
     jitter_ms: float | None = None
     rtt_ms: float | None = None
     buffer_s: float | None = None
     played_s: float = 0.0
     concealed_s: float = 0.0
+    clock_spread_ms: float | None = None
+    clock_path_ms: float | None = None
+    behind_ms: float | None = None
+    """None: not in step with the server's clock, for it is not known."""
 
 
 class ReportHead(NamedTuple):
@@ -420,6 +451,9 @@ class Status(Control):
     artist: Text | None
     duration_s: float | None = None
     """New duration of the whole programme, after a track was left out; as in TRACK."""
+    origin_us: int | None = None
+    origin_sequence: int = 0
+    """Both as in ACCEPT."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -452,6 +486,17 @@ class TrackChange(Control):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Timeline(Control):
+    """Server: from the sequence of the header on, media time 0 is heard at `origin_us`.
+
+    The header's track counts the moves of the origin, modulo 65,536.
+    """
+
+    TYPE: ClassVar = Type.TIMELINE
+    origin_us: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Request(Control):
     """Client: retransmit these AUDIO messages, to me alone (in RTCP a NACK)."""
 
@@ -468,15 +513,98 @@ class Request(Control):
             raise MessageError(str(error)) from error
 
 
+# Binary, because many are sent and the less time passes between the two clocks' readings and the
+# wire the better. The session comes first, so that it can be compared before anything is unpacked.
+_SESSION_BYTES = 32
+_CLOCK = struct.Struct(f"!{_SESSION_BYTES}sQ8x")
+_TIME = struct.Struct("!QQQQQI4x")
+_UNKNOWN = (1 << 64) - 1
+assert _CLOCK.size == _TIME.size == CLOCK_BYTES
+
+
+def session_at_start(session: str) -> bytes:
+    """First bytes of the data of CLOCK."""
+    return session.encode().ljust(_SESSION_BYTES, b"\0")
+
+
+class Clock(NamedTuple):
+    """Client: what time is it? `mark` is 64 random bits, which the answer repeats (CLOCK).
+
+    The time of sending stays with the client, which remembers it with the mark: nobody can answer
+    a question that was not asked, and nobody learns the client's clock (RFC 5905 sends it).
+    """
+
+    session: str
+    mark: int
+
+    def to_message(self, sequence: int = 0, *, stream: int = 0) -> Message:
+        """The message that carries it; raises struct.error for a mark that does not fit."""
+        data = _CLOCK.pack(session_at_start(self.session), self.mark)
+        return Message(sequence, Type.CLOCK, data, stream)
+
+    @classmethod
+    def from_message(cls, message: Message) -> Self:
+        """The checked content of `message`; raises MessageError."""
+        session, mark = _unpacked(_CLOCK, message)
+        try:
+            text = session.rstrip(b"\0").decode("ascii")
+        except UnicodeDecodeError:
+            raise MessageError("the session is no token") from None
+        _checked("session", text, (_kind(Token),))
+        return cls(text, mark)
+
+
+class Time(NamedTuple):
+    """Server: the answer to CLOCK (TIME). Times are in microseconds of the server's clock."""
+
+    mark: int
+    received_us: int
+    """When CLOCK was received."""
+    sent_us: int
+    """When this is sent; not before."""
+    origin_us: int | None
+    origin_sequence: int
+    """Both as in ACCEPT."""
+    pause_ms: int
+    """Pause until the next CLOCK: longer where listeners are many."""
+
+    def to_message(self, sequence: int = 0, *, stream: int = 0) -> Message:
+        """The message that carries it; raises struct.error for a number that does not fit."""
+        origin_us = _UNKNOWN if self.origin_us is None else self.origin_us
+        data = _TIME.pack(*self._replace(origin_us=origin_us))
+        return Message(sequence, Type.TIME, data, stream)
+
+    @classmethod
+    def from_message(cls, message: Message) -> Self:
+        """The checked content of `message`; raises MessageError."""
+        mark, received_us, sent_us, origin_us, origin_sequence, pause_ms = _unpacked(_TIME, message)
+        known = 0 if origin_us == _UNKNOWN else origin_us
+        # As in JSON: below 2**53 a float holds them exactly, as seconds to the microsecond.
+        if max(received_us, sent_us, known, origin_sequence) >= 1 << 53:
+            raise MessageError("a time out of bounds")
+        if sent_us < received_us:
+            raise MessageError("sent before it was received")
+        if pause_ms > MOST_PAUSE_MS:
+            raise MessageError(f"a pause of {pause_ms} ms")
+        known_us = None if origin_us == _UNKNOWN else origin_us
+        return cls(mark, received_us, sent_us, known_us, origin_sequence, pause_ms)
+
+
+def _unpacked(layout: struct.Struct, message: Message) -> tuple[Any, ...]:
+    if len(message.data) != layout.size:
+        raise MessageError(f"{len(message.data)} bytes where {layout.size} were expected")
+    return layout.unpack(message.data)
+
+
 @functools.lru_cache(maxsize=16)
-def cut_text(text: str) -> str:
-    """`text` without what a terminal would obey, at most `MAX_TEXT` characters.
+def cut_text(text: str, most: int = MAX_TEXT) -> str:
+    """`text` without what a terminal would obey, of at most this many characters.
 
     For a field of a control message, and for one that comes from elsewhere.
     """
     shown = harmless(text, " ")
     # A joiner joins nothing to the ellipsis.
-    return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1].rstrip(_JOINERS) + "…"
+    return shown if len(shown) <= most else shown[: most - 1].rstrip(_JOINERS) + "…"
 
 
 class _Kind(NamedTuple):

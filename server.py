@@ -25,6 +25,7 @@ from broadcasting.display.prompt import Prompt
 from broadcasting.display.views import Views
 from broadcasting.sending.fanout import Fanout
 from broadcasting.sending.turns import Turn
+from message import Type
 from shell.command_line.result import WRONG_USAGE, Ending, failed
 from shell.network.udp import AddressError, Bell, Waiter, receive
 from shell.process.log import logging_to
@@ -45,6 +46,13 @@ a datagram, so those that come meanwhile are refused together."""
 
 FLOOD_AT_ONCE = 1000
 """Datagrams taken after that pause, at most."""
+
+KINDS = {
+    Type.AUDIO: "AUDIO",
+    Type.PARITY: "PARITY of",
+    Type.TRACK: "TRACK from",
+    Type.TIMELINE: "TIMELINE from",
+}
 
 log = logging.getLogger("server")
 messages_log = logging.getLogger("server.messages")
@@ -132,10 +140,11 @@ class Server:
                 return
             self._take(*came)
 
-    def _take(self, data: bytes, address: Address) -> bool:
+    def _take(self, data: bytes, address: Address, came_at: float) -> bool:
         """Whether the datagram was worth looking at."""
         with self._meeting:
-            received = self._broadcast.receive_datagram(data, address, time.monotonic())
+            now = time.monotonic()
+            received = self._broadcast.receive_datagram(data, address, now, came_at)
         if received is None:
             return False
         if received.is_due:
@@ -181,7 +190,7 @@ class Server:
         if not (turn.is_last and messages_log.isEnabledFor(logging.INFO)):
             return
         for sent in turn.messages:
-            kind = "PARITY of" if sent.is_parity else "TRACK from" if sent.is_track else "AUDIO"
+            kind = KINDS[sent.kind]
             size, to = len(sent.datagram), len(self._fanout)
             messages_log.info("sent %s %d, %d bytes, to %d", kind, sent.sequence, size, to)
 

@@ -25,7 +25,7 @@ from listening.arrival.playable import Playable
 from listening.listen import Listen
 from listening.outputs.null import Null
 from listening.playback import Playback
-from message import Message
+from message import Message, Type
 from wire.address import Address
 
 SERVER: Address = ("192.0.2.1", 4501)
@@ -131,7 +131,7 @@ def _recorded(
             listen.receive_datagram(datagram, SERVER, now)
         if step.turn is not None:
             # A loop begins a track at each round, and says so in a message of its own.
-            sent += [(now, one.datagram) for one in step.turn.messages if not one.is_track]
+            sent += [(now, one.datagram) for one in step.turn.messages if one.kind != Type.TRACK]
             if len(sent) >= count:
                 return listen, sent
         if step.wants_segment:

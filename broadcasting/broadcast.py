@@ -27,7 +27,7 @@ from broadcasting.source.segments import Segment
 from broadcasting.statistics import Lateness, ServerStatistics
 from broadcasting.stream.parity_control import Loss, ParityControl
 from broadcasting.stream.stream import Stream
-from message import End, Message, cut_text
+from message import End, Message, Type, cut_text
 from wire.address import Address
 
 if TYPE_CHECKING:
@@ -183,10 +183,12 @@ class Broadcast:
         """
         return self._stream.skip() if self._end is None else None
 
-    def receive_datagram(self, data: bytes, address: Address, now: float) -> Received | None:
-        """Take a datagram that came from `address`; None if it was not looked at."""
+    def receive_datagram(
+        self, data: bytes, address: Address, now: float, came_at: float | None = None
+    ) -> Received | None:
+        """Take a datagram that came at `came_at`, or `now`; None if it was not looked at."""
         changes = self.registry.changes
-        if not self._sessions.receive_datagram(data, address, now):
+        if not self._sessions.receive_datagram(data, address, now, came_at):
             return None
         answers = self._sessions.datagrams_to_send(now)
         return Received(answers, self.registry.changes != changes)
@@ -196,8 +198,7 @@ class Broadcast:
         self._sessions.expire(now)
         self._start_if_ready(now)
         if self._end is None and not self._turns.under_way:
-            self._stream.go_on_after_standing_still(now)
-            self._stream.stand_in(now)
+            self._stream.make_good(now)
         if self._end is None and self._is_over:
             self._close("finished", now)
         if self._end is not None:
@@ -232,14 +233,15 @@ class Broadcast:
         time. `missed` holds an address for each datagram that the system did not take, `too_long`
         the listeners for whose path they were too long.
         """
-        self._sessions.paths.refused(too_long)
+        if too_long:
+            self._sessions.paths.refused(too_long)
         count, sent = self.statistics, turn.messages
         overhead_bytes = self._stream.overhead_bytes
         new_bytes = sum(len(one.datagram) - overhead_bytes for one in sent) if turn.is_first else 0
         taken = len(sent) * listeners - len(missed)
-        if sent[0].is_track:
+        if sent[0].kind in (Type.TRACK, Type.TIMELINE):
             return
-        if sent[0].is_parity:
+        if sent[0].kind == Type.PARITY:
             count.parity_messages += len(sent) if turn.is_first else 0
             count.parity_bytes += new_bytes
             count.parity_datagrams += taken
@@ -310,6 +312,8 @@ class Broadcast:
             if self._control is not None and self._end is None:
                 self._stream.parity.parity_count = self._control.decide(now, self._losses())
             sent = self._stream.take_due(now)
+            if self._end is None and self._stream.timeline.due <= now:
+                sent = [*self._stream.timeline.take_due(now), *sent]
             if sent:
                 until = self._stream.next_due()
                 self._turns.begin(sent, len(self.registry), now, until)
@@ -326,6 +330,8 @@ class Broadcast:
         stream_due = self._turns.next_due() if self._turns.under_way else self._stream.next_due()
         if stream_due is not None:
             due = min(due, stream_due)
+        if self._end is None and not self._turns.under_way:
+            due = min(due, self._stream.timeline.due)
         if self._to_be_told is not None:
             due = 0.0
         elif self._end is not None:

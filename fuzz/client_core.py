@@ -15,7 +15,7 @@ from random import Random
 
 from fuzz.cursor import Cursor
 from fuzz.datagrams import FROM_SERVER, Known, datagram
-from fuzz.unpack import CONTENTS
+from fuzz.unpack import CONTENTS, NUMBERS
 from listening.arrival.incoming_stream import IncomingStream
 from listening.arrival.playable import EndOfStream, NewStream, Ready
 from listening.arrival.reception_window import REMEMBERED
@@ -101,7 +101,7 @@ class Room:
         for data, to in sent:
             assert to == SERVER
             message = Message.unpack(data)
-            CONTENTS[message.type].from_message(message)
+            (CONTENTS | NUMBERS)[message.type].from_message(message)
 
     def _play(self) -> None:
         if self.ended:

@@ -16,6 +16,7 @@ from message import (
     MAX_CONTROL_BYTES,
     Accept,
     Challenge,
+    Clock,
     Connect,
     Control,
     End,
@@ -25,6 +26,8 @@ from message import (
     Report,
     Request,
     Status,
+    Time,
+    Timeline,
     Type,
     repeat_of,
 )
@@ -137,6 +140,17 @@ def _request(choices: Cursor, known: Known) -> Control:
     return Request(session=known.session, missing=missing)
 
 
+def _time(choices: Cursor, known: Known) -> Message:
+    first = choices.word()
+    answered = Time(choices.word(), first, first + choices.byte(), choices.word(), 0, 0)
+    return answered.to_message(choices.byte(), stream=known.stream)
+
+
+def _timeline(choices: Cursor, known: Known) -> Message:
+    origin = Timeline(origin_us=choices.pick((*FAR[:11], 1_000_000, 9_000_000)))
+    return origin.to_message(_frames(choices), stream=known.stream, track=choices.byte())
+
+
 Makers = Sequence[Callable[[Cursor, Known], Control | Message]]
 """Functions that each make a message of one type."""
 
@@ -147,6 +161,7 @@ FROM_CLIENT: Makers = (
     lambda choices, known: Connect(nonce=known.nonce, cookie=known.cookie),
     lambda choices, known: Connect(nonce=known.nonce, cookie=known.cookie, session=known.session),
     _report(Goodbye),
+    lambda choices, known: Clock(known.session, choices.word()).to_message(stream=known.stream),
     lambda choices, known: Message(choices.byte(), choices.byte(), b"{}", known.stream),
 )
 FROM_SERVER: Makers = (
@@ -163,6 +178,8 @@ FROM_SERVER: Makers = (
         reason=choices.pick(("session", "full", "closing", "version", "key", "?")),
         echo=choices.pick((known.session, known.nonce, "")),
     ),
+    _time,
+    _timeline,
     _report(Goodbye),
     lambda choices, known: Message(choices.byte(), choices.byte(), b"{}", known.stream),
 )

@@ -20,6 +20,7 @@ from message import (
     MAX_CONTROL_BYTES,
     Accept,
     Challenge,
+    Clock,
     Connect,
     Control,
     End,
@@ -31,6 +32,9 @@ from message import (
     ReportHead,
     Request,
     Status,
+    Time,
+    Timeline,
+    TrackChange,
     Type,
     repeat_of,
 )
@@ -39,8 +43,13 @@ from wire.ranges import text_of
 
 CONTENTS: dict[int, type[Control]] = {
     content.TYPE: content
-    for content in (Connect, Challenge, Accept, Reject, Report, Status, End, Goodbye, Request)
+    for content in (
+        *(Connect, Challenge, Accept, Reject, Report, Status, End, Goodbye, Request),
+        *(TrackChange, Timeline),
+    )
 }
+
+NUMBERS: dict[int, type[Clock | Time]] = {Type.CLOCK: Clock, Type.TIME: Time}
 
 
 Taken = TypeVar("Taken")
@@ -62,6 +71,14 @@ def one_input(data: bytes) -> None:
             Parity.from_message(message)
     elif message.type in CONTENTS:
         _control(message, CONTENTS[message.type])
+    elif message.type in NUMBERS:
+        _numbers(message, NUMBERS[message.type])
+
+
+def _numbers(message: Message, kind: type[Clock | Time]) -> None:
+    content = _taken(kind.from_message, message)
+    if isinstance(content, Clock | Time):
+        assert kind.from_message(content.to_message()) == content
 
 
 def _audio(message: Message) -> None:

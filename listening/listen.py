@@ -39,10 +39,10 @@ from message import (
     Report,
     SealError,
     Status,
+    Time,
     TrackChange,
     Type,
     VersionError,
-    milliseconds,
 )
 from wire.address import Address
 from wire.ranges import texts_of
@@ -55,15 +55,9 @@ MAX_EARLY = 256
 
 AnyReport = TypeVar("AnyReport", bound=Report)
 
-_REPORTED = (
-    *("expected", "received", "intact", "retransmitted", "rebuilt", "lost"),
-    *("late", "duplicates", "out_of_order", "underruns", "device_underruns"),
-)
-"""Counters that a REPORT repeats."""
+_FROM_CLIENTS = frozenset((Type.CONNECT, Type.REPORT, Type.REQUEST, Type.CLOCK))
 
-_TAKEN = frozenset(
-    (Type.CHALLENGE, Type.ACCEPT, Type.REJECT, Type.STATUS, Type.END, Type.GOODBYE, Type.TRACK)
-)
+RECEIVED = "received %s %d, %d bytes"
 
 message_log = logging.getLogger("client.messages")
 
@@ -157,8 +151,10 @@ class Listen:
 
     # The network's side.
 
-    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
-        """Take a datagram that came from `address`."""
+    def receive_datagram(
+        self, data: bytes, address: Address, now: float, came_at: float | None = None
+    ) -> None:
+        """Take a datagram that came from `address`, at `came_at` if the system tells."""
         if self.closed or not self._session.knows(address):
             self.statistics.ignored += 1
             return
@@ -168,8 +164,8 @@ class Listen:
                 self._receive_audio(message, now)
             elif message.type == Type.PARITY:
                 self._receive_parity(message, now)
-            elif message.type in _TAKEN:
-                self._receive_control(message, len(data), address, now)
+            elif message.type in TYPE_NAMES and message.type not in _FROM_CLIENTS:
+                self._receive_control(message, len(data), address, now, came_at)
             else:
                 self.statistics.ignored += 1
         except VersionError as error:
@@ -188,6 +184,10 @@ class Listen:
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """Datagrams to send since the last call, and where to."""
         return self._session.datagrams_to_send()
+
+    def departed(self, at: float) -> None:
+        """What was to be sent left at `at`, all of it before and the last one then."""
+        self._session.clock.departed(at)
 
     # The clock's side.
 
@@ -239,11 +239,10 @@ class Listen:
 
     def leave(self, now: float) -> None:
         """Stop listening: give up what is missing, settle the statistics, say goodbye."""
+        self._stopped = self._stream is None
         if self._stream is not None:
             self._stream.leave(now)
             self._stream.buffer.take(now)
-        else:
-            self._stopped = True
         self._loss_log.on_due(float("inf"))
         self._session.leave(self._report(Goodbye, now), now)
 
@@ -281,27 +280,36 @@ class Listen:
             with contextlib.suppress(MessageError):
                 self._session.refused_openly(message, now)
 
-    def _receive_control(self, message: Message, size: int, address: Address, now: float) -> None:
-        content = self._session.receive(message, address, now)
+    def _receive_control(
+        self, message: Message, size: int, address: Address, now: float, came_at: float | None
+    ) -> None:
+        content = self._session.receive(message, address, now, came_at)
         self.statistics.rtt_s = self._session.round_trip.smoothed_s
-        name = TYPE_NAMES[message.type]
-        message_log.info("received %s %d, %d bytes", name, message.sequence, size)
+        message_log.info(RECEIVED, TYPE_NAMES[message.type], message.sequence, size)
         stream = self._stream
         if isinstance(content, Status):
             self.starvation.informed(content)
+        elif isinstance(content, Time) and stream is not None:
+            stream.follow(self._session.clock.estimate(now))
         if isinstance(content, Accept):
             stream = self._accepted(content, message.stream, now)
             self._duration_s = content.duration_s
         elif isinstance(content, Status | TrackChange):
             self._duration_s = content.duration_s or self._duration_s
-        if content is None and message.stream != (self._session.stream or 0):
+        if content is None and self._is_not_for_us(message):
             self.statistics.ignored += 1
         elif stream is None:
             return
-        elif isinstance(content, Accept | Status | TrackChange) and content.title:
-            stream.titles.learn(Title.told(message.media_time_us, content.title, content.artist))
         elif isinstance(content, End) and stream.end(content, message.media_time_us, now):
             self._session.ended(now)
+        elif not stream.informed(content, message):
+            self.statistics.ignored += 1
+
+    def _is_not_for_us(self, message: Message) -> bool:
+        """Whether a control message that means nothing counts; a TIMELINE is told again."""
+        stream = self._session.stream or 0
+        unasked = message.type == Type.TIME and stream > 0
+        return message.type != Type.TIMELINE and (message.stream != stream or unasked)
 
     def _stream_of(self, message: Message) -> IncomingStream | None:
         """The stream that is heard, if `message` is of it; else keep the message, or count it."""
@@ -317,22 +325,18 @@ class Listen:
 
     def _receive_audio(self, message: Message, now: float) -> None:
         stream = self._stream_of(message)
-        if stream is None:
-            return
-        if message.sequence < stream.first_sequence:
-            self.statistics.ignored += 1
+        if stream is None or message.sequence < stream.first_sequence:
+            self.statistics.ignored += stream is not None
             return
         arrival = stream.receive_audio(message, now)
         if arrival is Arrival.IN_TIME or not self._is_sealed:
             # Sealed media that has come before may be a replay, and no sign of life.
             self._session.heard(now)
-        message_log.info(
-            "received %s %d, %d bytes%s",
-            TYPE_NAMES[message.type],
-            message.sequence,
-            self._overhead_bytes + len(message.data),
-            "" if arrival is Arrival.IN_TIME else f": {arrival.name.lower()}",
-        )
+        if message.type == Type.AUDIO and not stream.is_explained(message, now):
+            self._session.clock.hint(now)
+        size = self._overhead_bytes + len(message.data)
+        became = "" if arrival is Arrival.IN_TIME else f": {arrival.name.lower()}"
+        message_log.info(RECEIVED + became, TYPE_NAMES[message.type], message.sequence, size)
 
     def _receive_parity(self, message: Message, now: float) -> None:
         stream = self._stream_of(message)
@@ -344,7 +348,7 @@ class Listen:
         if not self._is_sealed:
             self._session.heard(now)
         size = self._overhead_bytes + len(message.data)
-        message_log.info("received PARITY of %d, %d bytes", message.sequence, size)
+        message_log.info(RECEIVED, "PARITY of", message.sequence, size)
         stream.receive_parity(message, now)
 
     def _accepted(self, accept: Accept, stream: int, now: float) -> IncomingStream:
@@ -391,10 +395,6 @@ class Listen:
             session=accept.session if accept else "",
             clock_us=round(now * 1e6),
             ended=self._session.state is State.ENDING,
-            jitter_ms=milliseconds(count.jitter_s),
-            rtt_ms=milliseconds(count.rtt_s),
             buffer_s=round(stream.buffer.buffered_s(now), 3) if stream else None,
-            played_s=round(count.played_s, 3),
-            concealed_s=round(count.concealed_s, 3),
-            **{name: getattr(count, name) for name in _REPORTED},
+            **count.reported(),
         )

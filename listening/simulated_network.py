@@ -27,7 +27,9 @@ class SimulatedNetwork:
         self.from_us = SimulatedLink(fates(conditions, "to the server"), type_of)
         self._core = core
 
-    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
+    def receive_datagram(
+        self, data: bytes, address: Address, now: float, came_at: float | None = None
+    ) -> None:
         """Take a datagram from `address`; the core gets it when it is due."""
         self.to_us.receive_datagram(data, address, now)
         self._deliver(now)
@@ -37,6 +39,9 @@ class SimulatedNetwork:
         for data, address in self._core.datagrams_to_send(now):
             self.from_us.receive_datagram(data, address, now)
         return self.from_us.datagrams_to_send(now)
+
+    def departed(self, at: float) -> None:
+        """Datagrams have left at `at`: they left the core when they came into the link."""
 
     def next_due(self) -> float | None:
         """When `on_due` wants to be called next; None when all is over."""

@@ -14,9 +14,11 @@ COLUMNS = (
     "concealed_s",
     "underruns",
     "device_underruns",
+    "jumps",
     "jitter_ms",
     "rtt_ms",
     "buffer_s",
+    "clock_spread_ms",
 )
 LISTENERS = "listeners"
 """Additional column of the server."""

@@ -16,7 +16,16 @@ MOST_ROWS = 3_600
 """Rows of a timeline: an hour of seconds, as many as a chart can show, and 1 MB."""
 
 
-COUNTS = ("expected", "repaired", "lost", "late", "concealed_s", "underruns", "device_underruns")
+COUNTS = (
+    "expected",
+    "repaired",
+    "lost",
+    "late",
+    "concealed_s",
+    "underruns",
+    "device_underruns",
+    "jumps",
+)
 """Fields of `Figures` that are counted and add up; the others are measured."""
 
 
@@ -33,12 +42,15 @@ class Figures:
     concealed_s: float = 0.0
     underruns: int = 0
     device_underruns: int = 0
+    jumps: int = 0
     jitter_ms: float | None = None
     """Highest; None, here and below, is unknown."""
     rtt_ms: float | None = None
     """Highest."""
     buffer_s: float | None = None
     """Lowest."""
+    clock_spread_ms: float | None = None
+    """Highest."""
     listeners: int | None = None
     """Most at one time; None for a listener."""
     position_s: float | None = None
@@ -64,6 +76,7 @@ class Figures:
             jitter_ms=_of_known(max, self.jitter_ms, other.jitter_ms),
             rtt_ms=_of_known(max, self.rtt_ms, other.rtt_ms),
             buffer_s=_of_known(min, self.buffer_s, other.buffer_s),
+            clock_spread_ms=_of_known(max, self.clock_spread_ms, other.clock_spread_ms),
             listeners=_of_known(max, self.listeners, other.listeners),
             position_s=self.position_s if other.position_s is None else other.position_s,
         )

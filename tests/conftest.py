@@ -9,10 +9,12 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
 
+from listening.session.server_clock import ServerClock
 from tests.rig.luck import LITTLE
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -53,6 +55,13 @@ def nothing_is_left_behind() -> Iterator[None]:
         signal.signal(number, action)
     assert set(threading.enumerate()) <= threads, "the test has left a thread behind"
     assert children() <= processes, "the test has left a process behind"
+
+
+@pytest.fixture
+def nobody_asks_for_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For crowds in virtual time: each question is a moment at which all of them are looked at."""
+    monkeypatch.setattr(ServerClock, "next_due", lambda self: inf)
+    monkeypatch.setattr(ServerClock, "question", lambda self, session, now: None)
 
 
 def children() -> set[str]:

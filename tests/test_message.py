@@ -17,8 +17,10 @@ from message import (
     MAX_CONTROL_BYTES,
     MAX_RANGES_TEXT,
     MAX_TEXT,
+    MOST_PAUSE_MS,
     Accept,
     Challenge,
+    Clock,
     Connect,
     Control,
     End,
@@ -30,11 +32,14 @@ from message import (
     ReportHead,
     Request,
     Status,
+    Time,
+    Timeline,
     Type,
     VersionError,
     cut_text,
     milliseconds,
     repeat_of,
+    session_at_start,
 )
 
 # Another value in each byte, so that nothing can change places unseen.
@@ -68,17 +73,22 @@ REPORT_FIELDS: dict[str, object] = {
     "out_of_order": 10,
     "underruns": 11,
     "device_underruns": 17,
+    "jumps": 18,
     "jitter_ms": 12.5,
     "rtt_ms": 13.5,
     "buffer_s": 14.5,
     "played_s": 15.5,
     "concealed_s": 16.5,
+    "clock_spread_ms": 19.5,
+    "clock_path_ms": 20.5,
+    "behind_ms": 21.5,
 }
 REPORT_DATA = (
     b'{"session":"session-1","clock_us":1,"expected":2,"received":3,"intact":4,"ended":true,'
     b'"retransmitted":5,"rebuilt":6,"lost":7,"late":8,"duplicates":9,"out_of_order":10,'
-    b'"underruns":11,"device_underruns":17,"jitter_ms":12.5,"rtt_ms":13.5,"buffer_s":14.5,"played_s":15.5,'
-    b'"concealed_s":16.5}'
+    b'"underruns":11,"device_underruns":17,"jumps":18,"jitter_ms":12.5,"rtt_ms":13.5,'
+    b'"buffer_s":14.5,"played_s":15.5,"concealed_s":16.5,"clock_spread_ms":19.5,'
+    b'"clock_path_ms":20.5,"behind_ms":21.5}'
 )
 ACCEPT_FIELDS: dict[str, object] = {
     "nonce": "nonce-1",
@@ -98,12 +108,15 @@ ACCEPT_FIELDS: dict[str, object] = {
     "interval_s": 11.5,
     "block": 12,
     "parity": 13,
+    "origin_us": 14,
+    "origin_sequence": 15,
 }
 ACCEPT_DATA = (
     '{"nonce":"nonce-1","session":"session-1","first_sequence":1,"first_time_us":2,'
     '"live_time_us":3,"burst_s":4.5,"timeout_s":5.5,"speed":6.5,'
     '"title":"Größe \\"ж\\" 😀","artist":"Artist","duration_s":7.5,"frame_rate_hz":8,'
-    '"channels":9,"bit_rate_bps":10,"interval_s":11.5,"block":12,"parity":13}'
+    '"channels":9,"bit_rate_bps":10,"interval_s":11.5,"block":12,"parity":13,'
+    '"origin_us":14,"origin_sequence":15}'
 ).encode()
 STATUS_FIELDS: dict[str, object] = {
     "clock_us": 1,
@@ -115,10 +128,13 @@ STATUS_FIELDS: dict[str, object] = {
     "title": "Title",
     "artist": "Artist",
     "duration_s": 6.25,
+    "origin_us": 7,
+    "origin_sequence": 8,
 }
 STATUS_DATA = (
     b'{"clock_us":1,"server_clock_us":2,"position_s":4.5,"listeners":3,"report_s":3.5,"track":5,'
-    b'"title":"Title","artist":"Artist","duration_s":6.25}'
+    b'"title":"Title","artist":"Artist","duration_s":6.25,"origin_us":7,'
+    b'"origin_sequence":8}'
 )
 
 
@@ -166,19 +182,23 @@ GOLDEN = [
         {"session": "s", "missing": "17-19,25"},
         b'{"session":"s","missing":"17-19,25"}',
     ),
+    Golden(16, Timeline, {"origin_us": 1}, b'{"origin_us":1}'),
 ]
+
+NO_ORIGIN: dict[str, object] = {"origin_us": None, "origin_sequence": 0}
 
 DEFAULTS: dict[type[Control], dict[str, object]] = {
     Connect: {"cookie": "", "session": ""},
-    Accept: {"interval_s": 0.0, "block": 0, "parity": 0},
+    Accept: {"interval_s": 0.0, "block": 0, "parity": 0, **NO_ORIGIN},
     Reject: {"echo": ""},
-    Status: {"duration_s": None},
+    Status: {"duration_s": None, **NO_ORIGIN},
     Report: {
         "ended": False,
         **dict.fromkeys(("jitter_ms", "rtt_ms", "buffer_s")),
         **dict.fromkeys(("retransmitted", "rebuilt"), 0),
         **dict.fromkeys(("lost", "late", "duplicates", "out_of_order", "underruns"), 0),
-        "device_underruns": 0,
+        **dict.fromkeys(("device_underruns", "jumps"), 0),
+        **dict.fromkeys(("clock_spread_ms", "clock_path_ms", "behind_ms")),
         **dict.fromkeys(("played_s", "concealed_s"), 0.0),
     },
 }
@@ -192,11 +212,12 @@ POSITIVES = {"timeout_s", "speed", "report_s"}
 NUMBERS = {
     *("burst_s", "interval_s", "duration_s", "jitter_ms", "rtt_ms", "buffer_s"),
     *("played_s", "concealed_s", "position_s"),
+    *("clock_spread_ms", "clock_path_ms", "behind_ms"),
 }
 BOOLEANS = {"ended"}
 NULLABLE = {
     *("artist", "duration_s", "bit_rate_bps", "jitter_ms", "rtt_ms", "buffer_s"),
-    "last_sequence",
+    *("last_sequence", "origin_us", "clock_spread_ms", "clock_path_ms", "behind_ms"),
 }
 
 NESTED: list[object] = [[], {}, [1], {"a": 1}]
@@ -370,7 +391,8 @@ def test_unknown_fields_are_ignored_whatever_they_hold(golden: Golden) -> None:
 
 @each_control
 def test_null_is_read_only_where_a_value_may_be_unknown(golden: Golden) -> None:
-    for field in NULLABLE & set(golden.fields):
+    fields = NULLABLE - {"origin_us"} if golden.control is Timeline else NULLABLE
+    for field in fields & set(golden.fields):
         assert golden.read(**{field: None}) == {**golden.fields, field: None}
 
 
@@ -495,6 +517,71 @@ def test_a_repeat_is_the_audio_message_in_another_type() -> None:
     assert repeat_of(AUDIO_BYTES)[3] == 12
 
 
+# CLOCK and TIME.
+
+CLOCK = Clock("session-1", 0x0102030405060708)
+CLOCK_DATA = b"session-1" + bytes(23) + bytes.fromhex("0102030405060708") + bytes(8)
+TIME = Time(0x8102030405060708, 1, 2, 3, 4, 5)
+TIME_DATA = bytes.fromhex(
+    "8102030405060708 0000000000000001 0000000000000002"
+    "0000000000000003 0000000000000004 00000005 00000000"
+)
+
+
+def test_clock_and_time_have_the_golden_data_and_type() -> None:
+    assert CLOCK.to_message(7, stream=8) == Message(7, 14, CLOCK_DATA, 8)
+    assert TIME.to_message(7, stream=8) == Message(7, 15, TIME_DATA, 8)
+    assert Clock.from_message(Message(0, 14, CLOCK_DATA)) == CLOCK
+    assert Time.from_message(Message(0, 15, TIME_DATA)) == TIME
+    assert CLOCK_DATA.startswith(session_at_start(CLOCK.session))
+
+
+def test_an_answer_is_as_long_as_its_question() -> None:
+    assert len(TIME.to_message().pack()) == len(CLOCK.to_message().pack())
+
+
+def test_what_a_later_version_puts_in_place_of_the_zeros_is_ignored() -> None:
+    assert Clock.from_message(Message(0, 14, CLOCK_DATA[:40] + b"\xff" * 8)) == CLOCK
+    assert Time.from_message(Message(0, 15, TIME_DATA[:44] + b"\xff" * 4)) == TIME
+
+
+def test_an_origin_that_is_not_known_yet_is_read_as_it_was_written() -> None:
+    none = TIME._replace(origin_us=None)
+    assert none.to_message().data[24:32] == b"\xff" * 8
+    assert Time.from_message(none.to_message()) == none
+
+
+@pytest.mark.parametrize("content", [CLOCK, TIME], ids=["CLOCK", "TIME"])
+def test_clock_and_time_of_another_length_are_refused(content: Clock | Time) -> None:
+    message = content.to_message()
+    for data in (message.data[:-1], message.data + b"\0", b""):
+        with pytest.raises(MessageError):
+            content.from_message(message._replace(data=data))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        TIME._replace(received_us=3),
+        TIME._replace(sent_us=1 << 53),
+        TIME._replace(origin_us=1 << 53),
+        TIME._replace(origin_us=(1 << 64) - 2),
+        TIME._replace(origin_sequence=1 << 53),
+        TIME._replace(pause_ms=MOST_PAUSE_MS + 1),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(wrong: Time) -> None:
+    with pytest.raises(MessageError):
+        Time.from_message(wrong.to_message())
+
+
+@pytest.mark.parametrize("session", [b"a b", b"a\0b", b"\xff", b"\0a"])
+def test_a_clock_whose_session_is_no_token_is_refused(session: bytes) -> None:
+    data = session.ljust(32, b"\0") + CLOCK_DATA[32:]
+    with pytest.raises(MessageError):
+        Clock.from_message(Message(0, 14, data))
+
+
 def test_half_a_surrogate_pair_in_a_title_is_written_as_a_question_mark() -> None:
     written = make(Status, {**STATUS_FIELDS, "title": "a\ud800b"}).to_message()
     assert Status.from_message(written).title == "a?b"
@@ -527,10 +614,18 @@ def longest(golden: Golden, text: str) -> Control:
 @pytest.mark.parametrize("character", ["😀", '"', "\\"], ids=["four bytes", "quote", "backslash"])
 def test_the_longest_control_message_fits_the_smallest_path(golden: Golden, character: str) -> None:
     content = longest(golden, character * MAX_TEXT)
+    if isinstance(content, Accept):
+        content = content.fitted()
+        assert len(content.title) > MAX_TEXT * 3 / 4
     written = content.to_message()
     assert len(written.data) <= MAX_CONTROL_BYTES
     assert len(written.pack()) <= MAX_CONTROL_BYTES + HEADER_BYTES == CONNECT_BYTES == 1200
     assert golden.control.from_message(written) == content
+
+
+def test_accept_keeps_the_texts_that_fit_it() -> None:
+    accept = Accept(**{**ACCEPT_FIELDS, "title": "😀" * MAX_TEXT, "artist": None})  # type: ignore[arg-type]
+    assert accept.fitted() == accept
 
 
 def test_challenge_and_reject_are_never_longer_than_what_they_answer() -> None:

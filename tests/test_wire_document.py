@@ -27,6 +27,7 @@ from message import (
     VERSION,
     Accept,
     Challenge,
+    Clock,
     Connect,
     Control,
     End,
@@ -40,6 +41,8 @@ from message import (
     Request,
     Status,
     Text,
+    Time,
+    Timeline,
     Token,
     TrackChange,
     Type,
@@ -65,7 +68,14 @@ CONTENTS: dict[str, type[Control]] = {
     "GOODBYE": Goodbye,
     "REQUEST": Request,
     "TRACK": TrackChange,
+    "TIMELINE": Timeline,
 }
+
+LAYOUTS: dict[str, Clock | Time] = {
+    "CLOCK": Clock("s" * 32, (1 << 64) - 1),
+    "TIME": Time((1 << 64) - 1, 2, 3, 4, 5, 6),
+}
+"""The messages of numbers, with something in every field."""
 
 UNITS = {"us": "µs", "ms": "ms", "s": "s", "hz": "Hz", "bps": "bit/s", "samples": "samples"}
 
@@ -201,7 +211,11 @@ def test_types_table_says_json_where_the_code_has_fields_and_links_to_them() -> 
     assert {one.__name__ for one in subclasses} == {one.__name__ for one in CONTENTS.values()}
     for row in table("Types"):
         name = row["name"]
-        special = {"PARITY": "[a shard](#parity)"}.get(name, "whole MP3 frames")
+        special = {
+            "PARITY": "[a shard](#parity)",
+            "CLOCK": "[numbers](#clock)",
+            "TIME": "[numbers](#time)",
+        }.get(name, "whole MP3 frames")
         wanted = f"[JSON](#{name.lower()})" if name in CONTENTS else special
         assert row["data"] == wanted
 
@@ -243,7 +257,7 @@ def test_types_table_has_the_direction_in_which_a_type_is_taken(row: Row) -> Non
 def test_sizes_and_times_table_has_the_values_of_the_code(row: Row) -> None:
     module, _, name = row["name"].rpartition(".")
     assert float(row["value"]) == getattr(importlib.import_module(module), name)
-    known_unit = {"S": "s", "BYTES": "bytes", "TEXT": "characters"}
+    known_unit = {"S": "s", "MS": "ms", "BYTES": "bytes", "TEXT": "characters"}
     assert row["unit"] == known_unit.get(name.rpartition("_")[2], "")
 
 
@@ -263,6 +277,26 @@ def test_fields_tables_have_name_kind_unit_and_default_of_every_field(name: str)
         (field.name, kind_of(hints[field.name]), unit(field.name), default(field))
         for field in dataclasses.fields(content)
     ]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_tables_of_numbers_have_the_fields_and_offsets_of_the_code(name: str) -> None:
+    content = LAYOUTS[name]
+    *rows, zeros = table(name)
+    assert [row["field"] for row in rows] == list(content._fields)
+    data = content.to_message().data
+    end = 0
+    for row in rows:
+        at, size = int(row["offset"]), int(row["bytes"])
+        assert at == end, row["field"]
+        end = at + size
+        value = getattr(content, row["field"])
+        expected = value.encode() if isinstance(value, str) else value.to_bytes(size)
+        assert data[at:end] == expected, row["field"]
+        assert row["unit"] == unit(row["field"])
+    assert (int(zeros["offset"]), int(zeros["bytes"])) == (end, len(data) - end)
+    assert not any(data[end:])
+    assert f"Both have data of {len(data)} bytes" in DOCUMENT
 
 
 def test_goodbye_has_the_fields_of_report_as_the_document_says() -> None:

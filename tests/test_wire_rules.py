@@ -109,7 +109,7 @@ def test_every_sealed_message_opens_as_the_document_says() -> None:
     network.run(1)
     assert listener.core.closed
     media = {f"{one.name}" for one in Type if one.name in seals("media")}
-    assert media == {"AUDIO", "PARITY", "REPEAT", "TRACK"} == seals("media")
+    assert media == {"AUDIO", "PARITY", "REPEAT", "TRACK", "TIMELINE"} == seals("media")
     client_salt = network.of_type(Type.CONNECT)[0][HEADER_BYTES : HEADER_BYTES + 16]
     server_salt = network.of_type(Type.ACCEPT)[0][HEADER_BYTES : HEADER_BYTES + 16]
     assert client_salt != server_salt
@@ -123,7 +123,7 @@ def test_every_sealed_message_opens_as_the_document_says() -> None:
             data = opened(datagram, "client", client_salt)
         else:
             data = opened(datagram, "server", server_salt, client_salt)
-        if name not in ("AUDIO", "PARITY", "REPEAT"):
+        if name not in ("AUDIO", "PARITY", "REPEAT", "CLOCK", "TIME"):
             assert data.startswith(b"{")
         seen[name] = seen.get(name, 0) + 1
     assert set(seen) == {one.name for one in Type} - {"REJECT"}
@@ -134,7 +134,7 @@ def test_no_control_message_of_a_sender_has_the_number_of_another_and_they_begin
         network = Wire(programme=segments(60), link=Link(drop=random_loss(0.1, 3)), key=key)
         listeners = [network.join() for _ in range(3)]
         network.run(12)
-        media = ("AUDIO", "PARITY", "REPEAT", "TRACK")
+        media = ("AUDIO", "PARITY", "REPEAT", "TRACK", "TIMELINE")
         senders: dict[Address, list[int]] = {}
         for side, address, data in network.passed:
             if Type(data[3] & 0x7F).name not in media:

@@ -6,7 +6,7 @@ in the key file seals nothing itself; HKDF (RFC 5869) derives a key from it for 
 
     client   control messages of a client, by the salt that it draws for each session
     server   control messages of a server, by the salt that it draws for each run
-    media    AUDIO, PARITY, REPEAT and TRACK, by that salt too: sealed once, the same for all
+    media    AUDIO, PARITY, REPEAT, TRACK and TIMELINE, by that salt too: the same for all
 
 A control message begins with its sender's salt, so a holder of the key can open it without having
 heard anything before. The salt of the client that a server's message is meant for is authenticated
@@ -19,6 +19,7 @@ The nonce is type, track and sequence. Under one key it never comes twice with d
   sent again gets a new number.
 - AUDIO has its place in the stream, and is sealed once. REPEAT is the same data in another type:
   sealed twice, it is the same bytes. PARITY has the place of its block, and its index as its track.
+- TIMELINE has the number of the move of the origin as its track: said again, it is the same bytes.
 
 `cryptography` is imported here, so this module is imported only where there is a key. Pure
 otherwise: random bytes are arguments.
@@ -38,7 +39,7 @@ from message import SEALED, TAG_BYTES, Message, SealError, Type
 KEY_BYTES = 32
 """The key in the key file, and each that is derived from it."""
 
-MEDIA_TYPES = frozenset((Type.AUDIO, Type.PARITY, Type.REPEAT, Type.TRACK))
+MEDIA_TYPES = frozenset((Type.AUDIO, Type.PARITY, Type.REPEAT, Type.TRACK, Type.TIMELINE))
 """Messages that are the same for all listeners; all others are control messages."""
 
 _CLIENT = b"mp3 broadcast 1 client"

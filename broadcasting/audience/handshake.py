@@ -103,7 +103,7 @@ class Handshake:
         if self.seal is not None and peer is not None:
             self.seal.register(listener, peer, now)
         self.messages.received(came, listener.name)
-        self.outbox.send(self._accept(listener), listener, self.stream.track_time_us)
+        self.outbox.send(self._accept(listener).fitted(), listener, self.stream.track_time_us)
 
     def refuse_sealed(self, came: Incoming) -> None:
         """A client with a key, where there is none, must not think that nobody is here."""
@@ -204,6 +204,7 @@ class Handshake:
 
     def _accept(self, listener: Listener) -> Accept:
         track, fec = self.stream.track, self.settings.fec
+        origin_us, origin_sequence = self.stream.origin
         return Accept(
             nonce=listener.nonce,
             session=listener.session,
@@ -222,4 +223,6 @@ class Handshake:
             block=fec.messages if fec else 0,
             parity=self.stream.parity.parity_count,
             interval_s=self.settings.interval_s or 0.0,
+            origin_us=origin_us,
+            origin_sequence=origin_sequence,
         )

@@ -15,7 +15,7 @@ from broadcasting.audience.rate import IDLE
 from broadcasting.settings import Fragments
 from broadcasting.stream.history import History, Packet
 from broadcasting.stream.parity_control import Loss
-from message import Message, Report, session_first
+from message import Message, Report, session_at_start, session_first
 from wire.address import Address
 
 if TYPE_CHECKING:
@@ -120,8 +120,9 @@ class Listener:
     live_time_us: int
     name: str
     """The address as text."""
-    proof: bytes = dataclasses.field(init=False)
-    """First bytes of the data of its messages: the session, which nobody else knows."""
+    proof: tuple[bytes, bytes] = dataclasses.field(init=False)
+    """First bytes of the data of its messages, JSON or numbers: the session, which nobody else
+    knows."""
     reserved_until: float = IDLE
     """Timestamp of the limiter of its messages."""
     came_from: Address | None = None
@@ -148,4 +149,4 @@ class Listener:
     """The client that holds the key; None without a key."""
 
     def __post_init__(self) -> None:
-        self.proof = session_first(self.session)
+        self.proof = session_first(self.session), session_at_start(self.session)

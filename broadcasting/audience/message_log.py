@@ -20,7 +20,7 @@ from wire.address import Address, address_text
 LOGGED_LISTENERS = 64
 """With more listeners than this REPORT, REQUEST and their answers are logged with -v only."""
 
-_OFTEN = frozenset((Type.REPORT, Type.REQUEST, Type.STATUS, Type.REPEAT))
+_OFTEN = frozenset((Type.REPORT, Type.REQUEST, Type.STATUS, Type.REPEAT, Type.CLOCK, Type.TIME))
 
 _RECEIVED = "received %s %d, %d bytes, from %s"
 _SENT = "sent %s %d, %d bytes, to %s"
@@ -36,6 +36,8 @@ class Incoming(NamedTuple):
     """Size of its datagram: no answer to an unproved address is longer."""
     address: Address
     now: float
+    came_at: float | None = None
+    """When it came, if the system says; `now` is a little later."""
 
 
 class MessageLog:

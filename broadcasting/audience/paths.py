@@ -64,6 +64,8 @@ class Paths:
 
     def take_narrow(self) -> dict[Address, Fragments]:
         """Listeners whose datagrams may be fragmented from now on, since the last call."""
+        if not self._narrow:
+            return {}
         narrow, self._narrow = self._narrow, {}
         return {one: how for one, how in narrow.items() if self._registry.at(one) is not None}
 

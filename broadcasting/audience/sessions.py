@@ -31,8 +31,10 @@ from broadcasting.stream.stream import Stream
 from message import (
     HEADER_BYTES,
     MAGIC,
+    MOST_PAUSE_MS,
     OURS,
     SEALED,
+    Clock,
     End,
     Goodbye,
     Message,
@@ -41,6 +43,7 @@ from message import (
     ReportHead,
     Request,
     SealError,
+    Time,
     Type,
     VersionError,
     type_in,
@@ -62,8 +65,20 @@ would allow far more (the 5 % of RFC 3550, section 6.2)."""
 MOST_REPORT_S = 120.0
 """Longest interval between REPORTs of one listener."""
 
+CLOCKS_PER_S = 90.0
+"""CLOCKs of all listeners in a second: with more than 360 each asks less often than it would."""
+
 PUNCTUAL_LISTENERS = 128
 """Up to this many report often enough for --timeout; of more a silent one is noticed later."""
+
+LATE_LOOK_S = 0.25
+"""A look for silent listeners that comes this much too late finds that the server stood still."""
+
+READING_S = 1.0
+"""Time in which what they have said meanwhile is read, before anybody is dismissed,"""
+
+READING_EACH_S = 0.0005
+"""and more for each listener: reading and answering a REPORT takes 0.2 ms."""
 
 REPORTS_IN_TIMEOUT = 5
 """Least number of REPORTs within --timeout, while listeners are few."""
@@ -110,6 +125,7 @@ class Sessions:
         self._statistics = statistics
         self._seal = seal
         self._look_at = 0.0
+        self._has_waited = False
         rate = settings.burst_rate_bytes_per_s
         budget = Budget(rate, rate * BUCKET_S)
         self._limiter = RateLimiter(registry)
@@ -138,12 +154,15 @@ class Sessions:
             Type.REPORT: self._receive_report,
             Type.GOODBYE: self._receive_goodbye,
             Type.REQUEST: self._receive_request,
+            Type.CLOCK: self._receive_clock,
         }
         if seal is None:
             self._takes[Type.CONNECT | SEALED] = self._handshake.refuse_sealed
 
-    def receive_datagram(self, data: bytes, address: Address, now: float) -> bool:
-        """Take a datagram that came from `address`; whether it was looked at."""
+    def receive_datagram(
+        self, data: bytes, address: Address, now: float, came_at: float | None = None
+    ) -> bool:
+        """Take a datagram that came from `address`, at `came_at`; whether it was looked at."""
         # What costs least comes first: a flood gets no further.
         if len(data) < HEADER_BYTES or not data.startswith(OURS):
             return self._receive_foreign(data, address, now)
@@ -156,7 +175,7 @@ class Sessions:
             if message is None:
                 self._statistics.passed_over += 1
                 return False
-            take(Incoming(message, len(data), address, now))
+            take(Incoming(message, len(data), address, now, came_at))
         except ReplayError:
             self._statistics.replayed += 1
         except SealError as error:
@@ -182,6 +201,11 @@ class Sessions:
         self._retransmission.log_repairs(now if self.registry else NEVER)
         if now < self._look_at:
             return
+        if now - self._look_at > LATE_LOOK_S and not self._has_waited and self._look_at:
+            self._has_waited = True
+            self._look_at = now + READING_S + READING_EACH_S * len(self.registry)
+            return
+        self._has_waited = False
         silent = self.registry.silent(now, DISMISSED_AT_ONCE)
         for listener in silent:
             self._statistics.expired += 1
@@ -264,6 +288,7 @@ class Sessions:
             report_s=report_s,
             track=self._stream.track,
             duration_s=self._stream.skipping.new_duration_s,
+            origin=self._stream.origin,
         )
         since_us = self._stream.track_time_us
         self._outbox.send_data(Type.STATUS, status, listener, since_us)
@@ -315,6 +340,26 @@ class Sessions:
         for packet in self._retransmission.answer(listener, ranges, rtt_s, now):
             self._statistics.repeated_bytes += len(packet.datagram) - self._stream.overhead_bytes
             self._outbox.repeat(packet.sequence, self._stream.repeat(packet), listener)
+
+    def _receive_clock(self, came: Incoming) -> None:
+        clock, now = Clock.from_message(came.message), came.now
+        listener = self.registry.at(came.address)
+        if listener is None or listener.session != clock.session:
+            self._handshake.migration.challenge(clock.session, came)
+            return
+        self._messages.received(came, listener.name)
+        came_at = now if came.came_at is None else came.came_at
+        pause_ms = min(MOST_PAUSE_MS, round(1e3 * len(self.registry) / CLOCKS_PER_S))
+        origin_us, origin_sequence = self._stream.origin
+        time = Time(
+            clock.mark,
+            round(came_at * 1e6),
+            round(now * 1e6),
+            origin_us,
+            origin_sequence,
+            pause_ms,
+        )
+        self._outbox.send_data(Type.TIME, time.to_message().data, listener)
 
     def _report_s(self) -> float:
         """Interval between REPORTs of one listener, with as many as there are now."""

@@ -16,7 +16,7 @@ class StatusWriter:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._of: tuple[int, float, Track | None, float | None] | None = None
+        self._of: tuple[object, ...] | None = None
 
     def write(
         self,
@@ -28,15 +28,22 @@ class StatusWriter:
         report_s: float,
         track: Track | None,
         duration_s: float | None,
+        origin: tuple[int | None, int],
     ) -> bytes:
         """The data of a STATUS; `clock_us` is that of the listener's REPORT."""
-        of = (listeners, report_s, track, duration_s)
+        of = (listeners, report_s, track, duration_s, origin)
         if of != self._of:
             self._rest, self._of = _rest(*of), of
         return _NUMBERS % (clock_us, server_clock_us, position_s) + self._rest
 
 
-def _rest(listeners: int, report_s: float, track: Track | None, duration_s: float | None) -> bytes:
+def _rest(
+    listeners: int,
+    report_s: float,
+    track: Track | None,
+    duration_s: float | None,
+    origin: tuple[int | None, int],
+) -> bytes:
     whole = Status(
         clock_us=0,
         server_clock_us=0,
@@ -47,6 +54,8 @@ def _rest(listeners: int, report_s: float, track: Track | None, duration_s: floa
         title=cut_text(track.title) if track else "",
         artist=cut_text(track.artist) if track and track.artist else None,
         duration_s=duration_s,
+        origin_us=origin[0],
+        origin_sequence=origin[1],
     )
     numbers = b'{"clock_us":0,"server_clock_us":0,"position_s":0.0'
     data = whole.to_message().data

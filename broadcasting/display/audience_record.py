@@ -124,6 +124,8 @@ def _figures(report: Report) -> Figures:
         concealed_s=report.concealed_s,
         underruns=report.underruns,
         device_underruns=report.device_underruns,
+        jumps=report.jumps,
+        clock_spread_ms=report.clock_spread_ms,
         jitter_ms=report.jitter_ms,
         rtt_ms=report.rtt_ms,
         buffer_s=report.buffer_s,

@@ -95,7 +95,8 @@ def listener_text(one: ListenerFigures) -> str:
         f" retransmitted {report.retransmitted}, rebuilt {report.rebuilt}, lost {report.lost},"
         f" late {report.late}, duplicates {report.duplicates},"
         f" out of order {report.out_of_order}, underruns {report.underruns},"
-        f" device underruns {report.device_underruns},"
+        f" device underruns {report.device_underruns}, jumps {report.jumps},"
         f" played {report.played_s:.2f} s, concealed {report.concealed_s:.2f} s,"
-        f" jitter {milliseconds_text(report.jitter_ms)}, RTT {milliseconds_text(report.rtt_ms)}"
+        f" jitter {milliseconds_text(report.jitter_ms)}, RTT {milliseconds_text(report.rtt_ms)},"
+        f" clock ± {milliseconds_text(report.clock_path_ms)}"
     )

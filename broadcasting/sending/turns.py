@@ -43,8 +43,11 @@ class Turn(NamedTuple):
         return self.part == self.parts - 1
 
     def runs(self) -> Iterator[Turn]:
-        """This turn as several, in order: AUDIO, PARITY and TRACK apart, to be counted apart."""
-        for _, run in itertools.groupby(self.messages, key=attrgetter("is_parity", "is_track")):
+        """This turn as several, in order: each kind of message apart, to be counted apart."""
+        if len(self.messages) == 1:
+            yield self
+            return
+        for _, run in itertools.groupby(self.messages, key=attrgetter("kind")):
             yield self._replace(messages=tuple(run))
 
 

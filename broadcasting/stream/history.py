@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from message import Message
+from message import Message, Type
 
 MAX_BYTES = 32 << 20
 """Upper bound of the ring: more than ten minutes at 320 kbit/s, so only odd settings meet it."""
@@ -27,10 +27,9 @@ class Packet(NamedTuple):
     media_time_us: int
     end_time_us: int
     datagram: bytes
-    is_parity: bool = False
-    """PARITY of the block that begins with `sequence`, sent at media time `end_time_us`."""
-    is_track: bool = False
-    """TRACK of the track that begins with `sequence`, sent just before that AUDIO."""
+    kind: Type = Type.AUDIO
+    """AUDIO; PARITY of the block that begins with `sequence`, sent at media time `end_time_us`;
+    TRACK or TIMELINE from `sequence` on, sent just before that AUDIO."""
     message: Message | None = None
     """Plain message of a sealed datagram, to be sealed again as REPEAT; None without a key."""
 

@@ -25,6 +25,7 @@ from broadcasting.stream.read_ahead import ReadAhead
 from broadcasting.stream.schedule import Schedule
 from broadcasting.stream.skipping import Skipping
 from broadcasting.stream.stand_in import StandIn
+from broadcasting.stream.timeline import Origin
 from message import HEADER_BYTES, TAG_BYTES, Message, TrackChange, Type, cut_text, repeat_of
 
 LOOKAHEAD_S = 4.0
@@ -76,6 +77,8 @@ class Stream:
         """
         self.id = stream_id
         self.live = live
+        self.started = False
+        """Whether segments are due at all."""
         # A copy at many times real time is as fast as its source, and holds nothing but that.
         self._waits = speed != 1.0 and not live
         self.overhead_bytes = HEADER_BYTES + (TAG_BYTES if is_sealed else 0)
@@ -88,6 +91,7 @@ class Stream:
         self._pack = pack
         self._is_sealed = is_sealed
         self._schedule = Schedule(burst_s=burst_s, interval_s=interval_s, speed=speed)
+        self.timeline = Origin(stream_id, pack, has_clock=speed == 1.0)
         self.parity = ParityMaker(fec)
         block_s = fec.block_s if fec else 0.0
         together_s = (interval_s or 0.0) * speed
@@ -188,8 +192,19 @@ class Stream:
             self._add(segment)
         self._ahead.rejoin()
 
-    def stand_in(self, now: float) -> None:
-        """Make good that the source has nothing ready: add silence as far as it is due, or wait."""
+    def make_good(self, now: float) -> None:
+        """Make good what kept anything from being sent in time, but for what is being sent.
+
+        If the server stood still, for longer than it sends ahead, nothing of what it missed is
+        sent: all that follows is heard later by as much. A live source has gone on meanwhile, so
+        what lies ready of it is left out. If the source has nothing ready, silence is added as far
+        as it is due; or the media time waits.
+        """
+        due = self._audio_or_silence_due
+        if now - due > max(STOOD_STILL_S, self.burst_us / 1e6):
+            self._go_on_after_standing_still(now)
+        elif now < due and not self._waits:
+            return
         if self._waits:
             if self._starves_at <= now:
                 self._schedule.wait(self._ahead.end_us, until=now)
@@ -201,16 +216,16 @@ class Stream:
             self.skipping.lengthen(self._sent.track, silence.duration_us)
             self._add(silence)
 
-    def go_on_after_standing_still(self, now: float) -> None:
-        """Send nothing of what was missed, if so much was that nobody could hear it any more.
-
-        The rest is sent later by as much. To be called when nothing else keeps it from being sent.
-        """
-        late_s = now - self._audio_or_silence_due
-        if late_s > max(STOOD_STILL_S, self.burst_us / 1e6):
-            log.warning("the server stood still: all that follows is %.1f s later", late_s)
-            first = self._ahead.first
-            self._schedule.wait(first.media_time_us if first else self._ahead.end_us, until=now)
+    def _go_on_after_standing_still(self, now: float) -> None:
+        late_s = now - self._audio_or_silence_due - self.burst_us / 1e6
+        log.warning("the server stood still: all that follows is heard %.1f s later", late_s)
+        if self.live:
+            self._ahead.cut(self.parity.block_end(self.next_sequence))
+            self.silence.take_held()
+        first = self._ahead.first
+        begin_us = first.media_time_us if first else self._ahead.end_us
+        self._schedule.begin_again(begin_us, now)
+        self.timeline.move(now - begin_us / 1e6, self.next_sequence, now)
 
     def _go_on(self) -> None:
         self._ahead.rejoin()
@@ -224,18 +239,15 @@ class Stream:
     # The clock's side.
 
     @property
-    def started(self) -> bool:
-        """Whether segments are due at all."""
-        return self._schedule.has_started
-
-    @property
     def ended(self) -> bool:
         """Whether nothing is left to be sent, and nothing will come."""
         return self._source_ended and not self._ahead and not self._parity_is_due
 
     def start(self, now: float) -> None:
         """From now on segments are due."""
+        self.started = True
         self._schedule.start(now)
+        self.timeline.move(now, 0, now)
 
     def next_due(self) -> float | None:
         """When something is to be sent next; None if there is nothing, or before the start."""
@@ -264,6 +276,11 @@ class Stream:
         kept = message if self._is_sealed else None
         datagram = self._pack(message)
         return Packet(message.sequence, begin_us, end_us, datagram, message=kept), segment
+
+    @property
+    def origin(self) -> tuple[int | None, int]:
+        """Time in microseconds at which media time 0 is heard, and from which AUDIO on."""
+        return self.timeline.origin_us, self.timeline.sequence
 
     def position_s(self, now: float) -> float:
         """Seconds of media that a listener with a full buffer has heard at `now`."""
@@ -302,14 +319,14 @@ class Stream:
         message = content.to_message(
             first.sequence, stream=self.id, media_time_us=first.media_time_us, track=number
         )
-        packet = first._replace(datagram=self._pack(message), is_track=True)
+        packet = first._replace(datagram=self._pack(message), kind=Type.TRACK)
         self.history.tracks.append(packet)
         # ACCEPT tells the first one, unless it is not known then.
         return [packet] if self._sent is not None or self.live else []
 
     @property
     def _parity_is_due(self) -> bool:
-        return self.parity.is_due(self.next_sequence)
+        return self.parity.block_messages > 0 and self.parity.is_due(self.next_sequence)
 
     def _take_parity(self) -> list[Packet]:
         """The PARITY that is due after the AUDIO that was sent."""
@@ -317,7 +334,7 @@ class Stream:
             return []
         end_us = self.sent_until_us
         packets = [
-            Packet(one.sequence, one.media_time_us, end_us, self._pack(one), is_parity=True)
+            Packet(one.sequence, one.media_time_us, end_us, self._pack(one), Type.PARITY)
             for one in self.parity.take_due(self.next_sequence)
         ]
         self.history.append_parity(packets)
@@ -341,8 +358,10 @@ class Stream:
         return self.history.since(max(0, min(live_us, self.sent_until_us - self.burst_us)))
 
     def with_the_rest(self, burst: list[Packet]) -> list[Packet]:
-        """`burst` and the PARITY and TRACK messages that belong to it."""
-        return self.history.with_tracks(self.history.with_parity(burst))
+        """`burst` and the TIMELINE, PARITY and TRACK messages that belong to it."""
+        return self.timeline.with_timeline(
+            self.history.with_tracks(self.history.with_parity(burst))
+        )
 
     def repeat(self, packet: Packet) -> bytes:
         """The datagram of REPEAT of AUDIO that was sent."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from clock.estimate import Estimate
 from listening.arrival.audio_message import Arrival, AudioMessage
 from listening.arrival.jitter import JitterEstimate
 from listening.arrival.jitter_buffer import JitterBuffer
@@ -17,9 +18,10 @@ from listening.arrival.playout_delay import FLOOR_S, USUAL_S, PlayoutDelay
 from listening.arrival.rebuild import Rebuilder
 from listening.arrival.reception_window import ReceptionWindow
 from listening.arrival.repair import Repair
+from listening.arrival.server_timeline import ServerTimeline
 from listening.arrival.statistics import Statistics
-from listening.arrival.titles import Titles
-from message import Accept, End, Message, Type
+from listening.arrival.titles import Title, Titles
+from message import Accept, End, Message, Status, Time, Timeline, TrackChange, Type
 from wire.parity import MESSAGE_S, MOST_SHARDS
 from wire.round_trip import RoundTrip
 
@@ -75,6 +77,8 @@ class IncomingStream:
         if has_parity:
             parity_count = min(accept.parity, MOST_SHARDS - accept.block)
             self._rebuilder = Rebuilder(self._window, statistics, accept.block, parity_count, id_)
+        self._interval_s = accept.interval_s
+        self._server = ServerTimeline(accept.burst_s) if strict and buffer_s is not None else None
         self.buffer = JitterBuffer(
             self._window,
             statistics,
@@ -83,6 +87,7 @@ class IncomingStream:
             lead_s=lead_s,
             strict=strict,
             delay=self._delay,
+            server=self._server,
         )
         self._repair = Repair(
             accept,
@@ -118,6 +123,35 @@ class IncomingStream:
     def has_parity(self) -> bool:
         """Whether this stream has PARITY."""
         return self._rebuilder is not None
+
+    # What the server says of it, and of its clock.
+
+    def informed(self, content: object, message: Message) -> bool:
+        """Take the title and the origin in the `content` of `message`; False: implausible."""
+        if isinstance(content, Accept | Status | TrackChange) and content.title:
+            self.titles.learn(Title.told(message.media_time_us, content.title, content.artist))
+        if isinstance(content, Accept | Status | Time):
+            return self._learn_origin(content.origin_us, content.origin_sequence)
+        if isinstance(content, Timeline):
+            return self._learn_origin(content.origin_us, message.sequence)
+        return True
+
+    def _learn_origin(self, origin_us: int | None, sequence: int) -> bool:
+        server = self._server
+        return server is None or server.learn(origin_us, sequence, self._window.horizon)
+
+    def follow(self, estimate: Estimate | None) -> None:
+        """Take what is known of the server's clock."""
+        self._statistics.measure_clock(estimate)
+        if self._server is not None:
+            self._server.follow(estimate)
+
+    def is_explained(self, message: Message, now: float) -> bool:
+        """Whether AUDIO came when the server's clock says that it was sent; else ask it again."""
+        if self._server is None or message.media_time_us < self._live_time_us:
+            return True
+        place = message.sequence, message.media_time_us
+        return self._server.explains(*place, self._interval_s, now)
 
     # What comes.
 

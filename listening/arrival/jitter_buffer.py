@@ -25,7 +25,9 @@ from listening.arrival.audio_message import Arrival, AudioMessage
 from listening.arrival.playable import EndOfStream, Gap, InsertedSilence, Item, Ready, Restart
 from listening.arrival.playout_delay import PlayoutDelay
 from listening.arrival.reception_window import ReceptionWindow, State
+from listening.arrival.server_timeline import ServerTimeline
 from listening.arrival.statistics import Statistics
+from listening.arrival.timeline import PlayoutTimeline
 from message import Message, Type
 
 HAND_OUT_S = 0.25
@@ -52,27 +54,26 @@ class JitterBuffer:
         lead_s: float = 0.0,
         strict: bool = True,
         delay: PlayoutDelay | None = None,
+        server: ServerTimeline | None = None,
     ) -> None:
         """`lead_s`: seconds by which the output must have the audio before it sounds.
 
-        `delay` moves a strict timeline, at `speed` 1 only.
+        `delay` and `server` move a strict timeline, at `speed` 1 only.
         """
-        assert delay is None or (strict and speed == 1.0), "nothing would be measured"
+        assert not (delay or server) or (strict and speed == 1.0), "nothing would be measured"
         self._window = window
         self._statistics = statistics
         self._buffer_s = buffer_s
-        self._speed = speed
-        self._lead_s = lead_s
         self._strict = strict
-        self._delay = delay
-        self._silence_s = 0.0
+        self._timeline = PlayoutTimeline(
+            statistics, speed=speed, lead_s=lead_s, delay=delay, server=server
+        )
         # Where the next message begins on the timeline (within a hole: by estimate).
         self._next_time_us = window.end_us
         self._newest_received = window.end - 1
         self._late_since: float | None = None
         self._first_arrival: float | None = None
-        self._timeline: tuple[float, int] | None = None
-        self._restarted = False
+        self._restarted = self._jumped = self._is_placed = False
         self._handed_out_at = float("-inf")
         self._gap_us: int | None = None
         self._was_silent = True
@@ -136,31 +137,33 @@ class JitterBuffer:
     def close(self) -> None:
         """Nothing more will come: everything is due now, and holes are given up."""
         self._window.after_last = self._window.end
-        self._timeline = (float("-inf"), 0)
-        self._delay = None
+        self._timeline.close()
+        self._jumped = False
 
     def take(self, now: float) -> list[Item]:
         """What is due, in order. Ends with an `EndOfStream`, once, when the stream has ended."""
         items: list[Item] = []
         window = self._window
-        if self._ended or not (self._timeline or self._start_if_ready(now, items)):
+        if self._ended or not (self._timeline.is_set or self._start_if_ready(now, items)):
+            return items
+        if self._jumped and not self._leave_out_the_past(items, now):
             return items
         while True:
             if window.next in window.ready:
-                if self._silence_s:
-                    items.append(InsertedSilence(self._silence_s))
-                    self._silence_s = 0.0
+                if silence_s := self._timeline.take_silence():
+                    items.append(InsertedSilence(silence_s))
                 items.append(self._give_out(now))
                 self._handed_out_at = now
             elif window.next == window.after_last:
                 self._ended = True
                 items.append(EndOfStream(self._end_time_us))
                 return items
-            elif now < self._deadline(self._next_time_us):
+            elif now < self._timeline.deadline(self._next_time_us):
                 return items
             elif window.next < window.end:
-                if not self._wait_longer(items):
-                    self._give_up(items)
+                if not self._waits_longer(items):
+                    self._lose()
+                    self._open_gap(items)
             else:
                 if self._strict and self._gap_us is None:
                     self._statistics.underruns += 1
@@ -172,56 +175,55 @@ class JitterBuffer:
         """When `take` must be called at the latest if nothing arrives until then."""
         if self._ended:
             return None
-        if self._timeline is None:
+        if not self._timeline.is_set:
             if self._first_arrival is None:
                 return None
             return self._first_arrival + (self._buffer_s if self._strict else 0.0)
         if self._window.next == self._window.after_last:
             return float("-inf")
+        if self._window.next == self._window.end and self._jumped:
+            return None
         if self._window.next == self._window.end and (self._gap_us is not None or not self._strict):
             return None
-        return self._deadline(self._next_time_us)
+        return self._timeline.deadline(self._next_time_us)
 
     def is_ready(self, now: float) -> bool:
         """Whether calling `take` before it is due is worth while."""
-        if self._timeline is None:
+        if not self._timeline.is_set:
             return self._may_start(now)
         next_is_ready = self._window.next in self._window.ready
         if self._window.after_last is not None:
             return next_is_ready or self._window.next == self._window.after_last
-        return next_is_ready and now >= self._handed_out_at + HAND_OUT_S / self._speed
+        return next_is_ready and now >= self._handed_out_at + HAND_OUT_S / self._timeline.speed
 
     def needed_at(self, media_time_us: int) -> float:
         """The deadline of the audio at `media_time_us`, or the earliest possible one.
 
         Infinite if the output waits for it.
         """
-        if not self._strict and (self._timeline is None or media_time_us >= self._window.end_us):
+        if not self._strict and (not self._timeline.is_set or media_time_us >= self._window.end_us):
             return float("inf")
-        if self._timeline is not None:
-            return self._deadline(media_time_us)
+        if self._timeline.is_set:
+            return self._timeline.deadline(media_time_us)
         if self._first_arrival is None:
             return float("inf")
         # Within the first `buffer_s` it is itself what the start waits for.
-        after_s = (media_time_us - self._next_time_us) / 1e6 / self._speed
+        after_s = (media_time_us - self._next_time_us) / 1e6 / self._timeline.speed
         waited_s = self._buffer_s if after_s < self._buffer_s else 0.0
-        return self._first_arrival + waited_s + after_s - self._lead_s
+        return self._first_arrival + waited_s + after_s - self._timeline.lead_s
 
     def buffered_s(self, now: float) -> float:
         """Seconds that the audio lasts which has come, handed to the output or not."""
-        if self._timeline is None or not self._strict:
+        if not self._timeline.is_set or not self._strict:
             # The estimated length of what was given up may have been too large.
-            return max(0, self._window.end_us - self._next_time_us) / 1e6 / self._speed
-        return max(0.0, self._deadline(self._window.end_us) + self._lead_s - now)
+            return max(0, self._window.end_us - self._next_time_us) / 1e6 / self._timeline.speed
+        return max(0.0, self._timeline.deadline(self._window.end_us) + self._timeline.lead_s - now)
 
     def position_us(self, now: float) -> int:
         """The media time that sounds now."""
-        if self._timeline is None or self._ended or not self._strict:
+        if self._ended or not self._strict or not self._timeline.is_set or self._timeline.is_closed:
             return self._next_time_us
-        began, origin_us = self._timeline
-        if began == float("-inf"):
-            return self._next_time_us
-        return min(self._window.end_us, origin_us + round((now - began) * self._speed * 1e6))
+        return min(self._window.end_us, self._timeline.media_time_us(now))
 
     # Arriving.
 
@@ -238,14 +240,22 @@ class JitterBuffer:
         self._measure(message, now)
         in_time = not self._is_past(audio.end_us, now)
         # The lateness of a retransmission does not tell how long the path has become.
-        if message.type != Type.REPEAT and self._late_for_long(in_time, now):
+        if message.type == Type.REPEAT:
+            return Arrival.IN_TIME if in_time else Arrival.LATE
+        if self._timeline.has_jumped(message, now):
+            self._jumped, self._is_placed, self._late_since = True, False, None
+            in_time = not self._is_past(audio.end_us, now)
+        elif self._late_for_long(in_time, now):
             self._begin_anew()
             in_time = True
         return Arrival.IN_TIME if in_time else Arrival.LATE
 
+    def _measure(self, message: Message, now: float) -> None:
+        self._timeline.measure(message, now, in_gap=self._gap_us is not None)
+
     def _is_past(self, end_us: int, now: float) -> bool:
         """Whether audio that ends at this media time is too late to be heard."""
-        return self._strict and self._timeline is not None and now >= self._deadline(end_us)
+        return self._strict and self._timeline.is_set and now >= self._timeline.deadline(end_us)
 
     def _late_for_long(self, in_time: bool, now: float) -> bool:
         """Whether everything has come too late for `RESTART_S`, this message too."""
@@ -264,74 +274,44 @@ class JitterBuffer:
 
     def _be_patient(self, now: float) -> None:
         """Give a hole behind the newest message its full time, if the output can wait."""
-        if self._strict or self._timeline is None:
+        if self._strict or not self._timeline.is_set:
             return
         enough = now + self._buffer_s
-        if self._deadline(self._window.end_us) < enough:
-            self._timeline = (enough, self._window.end_us)
+        if self._timeline.deadline(self._window.end_us) < enough:
+            self._timeline.set(enough, self._window.end_us)
 
     def _begin_anew(self) -> None:
-        if self._delay is not None:
-            self._delay.restart()
-        self._silence_s = 0.0
-        self._timeline = None
+        self._timeline.clear()
         self._first_arrival = None
         self._late_since = None
         self._restarted = self._was_silent = True
 
-    # Following what is measured.
+    def _leave_out_the_past(self, items: list[Item], now: float) -> bool:
+        """After a jump: pass over what cannot be heard any more; whether what follows is due."""
+        window, deadline = self._window, self._timeline.deadline
+        while window.next < window.end and self._is_left_out(now):
+            if window.next in window.ready:
+                self._next_time_us = window.give_out().end_us
+            else:
+                self._lose()
+        if window.next != window.after_last:
+            if window.next == window.end:
+                return False
+            if now < deadline(self._next_time_us):
+                self._is_placed = True
+                return False
+        self._jumped = self._is_placed = False
+        self._gap_us, self._was_silent = None, True
+        items.append(Restart())
+        return True
 
-    def _measure(self, message: Message, now: float) -> None:
-        """A message came for the first time; in a gap, the timeline may move at once."""
-        if self._delay is not None:
-            self._delay.arrived(message.media_time_us, now)
-            if self._gap_us is not None:
-                self._lengthen_gap()
-
-    def _wait_longer(self, items: list[Item]) -> bool:
-        """Whether the hole whose deadline has come gets more time: once in a gap."""
-        if self._delay is None or self._gap_us is not None:
-            return False
-        self._delay.missed(self._offset_s)
-        self._open_gap(items)
-        return self._lengthen_gap()
-
-    def _lengthen_gap(self) -> bool:
-        """Move the timeline to the wanted offset, if that is later."""
-        if self._delay is None or self._timeline is None:
-            return False
-        silence_s = self._delay.silence_s(self._offset_s)
-        self._silence_s += silence_s
-        self._move_timeline(silence_s)
-        return silence_s > 0
-
-    def _move_timeline(self, by_s: float) -> None:
-        assert self._timeline is not None
-        began, origin_us = self._timeline
-        self._timeline = (began + by_s, origin_us)
-
-    @property
-    def _offset_s(self) -> float:
-        """Media time t is needed at t + this, at speed 1."""
-        return self._deadline(0)
-
-    def _stretch_s(self, duration_us: int) -> float:
-        """Seconds by which to stretch the message that is given out; the delay is counted."""
-        if self._delay is None:
-            return 0.0
-        offset_s = self._offset_s
-        self._statistics.measure_delay(self._delay.delay_s(offset_s), self._delay.wanted_s())
-        longer_s = self._delay.stretch_s(offset_s, duration_us / 1e6)
-        self._move_timeline(longer_s)
-        return longer_s
+    def _is_left_out(self, now: float) -> bool:
+        """Whether the next message is past; of one that was waited for, all of it."""
+        audio = self._window.ready.get(self._window.next)
+        end_us = audio.end_us if audio is not None and self._is_placed else self._next_time_us
+        return self._timeline.deadline(end_us) < now
 
     # Being due.
-
-    def _deadline(self, media_time_us: int) -> float:
-        """When the audio at `media_time_us` must be given to the output."""
-        assert self._timeline is not None, "before the start nothing is due"
-        began, origin_us = self._timeline
-        return began + (media_time_us - origin_us) / 1e6 / self._speed - self._lead_s
 
     def _may_start(self, now: float) -> bool:
         if self._first_arrival is None:
@@ -349,7 +329,8 @@ class JitterBuffer:
             items.append(Restart())
             self._restarted = False
         # An output that can wait also waits for what is missing already.
-        self._timeline = (now if self._strict else now + self._buffer_s, origin_us)
+        begins_at = now if self._strict else now + self._buffer_s
+        self._timeline.begin(begins_at, origin_us, self._window.next)
         return True
 
     def _earliest_ready_us(self) -> int:
@@ -362,7 +343,7 @@ class JitterBuffer:
         window = self._window
         if window.after_last is not None and len(window.ready) == window.after_last - window.next:
             return True
-        wanted_us = self._buffer_s * self._speed * 1e6
+        wanted_us = self._buffer_s * self._timeline.speed * 1e6
         if self._restarted:
             return window.end_us - self._earliest_ready_us() >= wanted_us
         sequence, end_us = window.next, self._next_time_us
@@ -375,13 +356,22 @@ class JitterBuffer:
         begin_us = audio.message.media_time_us
         hole_us = 0 if self._gap_us is None else begin_us - self._gap_us
         if self._was_silent or hole_us >= RESTART_S * 1e6:
-            heard_at = self._lead_s + (self._deadline(begin_us) if self._strict else now)
+            heard_at = self._timeline.lead_s + (
+                self._timeline.deadline(begin_us) if self._strict else now
+            )
             log.info("AUDIO %d: heard in %.2f s", audio.sequence, max(0.0, heard_at - now))
         self._next_time_us = audio.end_us
         self._was_silent, self._gap_us = False, None
-        return Ready(*audio, longer_s=self._stretch_s(audio.duration_us))
+        return Ready(*audio, longer_s=self._timeline.stretch_s(audio))
 
-    def _give_up(self, items: list[Item]) -> None:
+    def _waits_longer(self, items: list[Item]) -> bool:
+        """Whether the hole whose deadline has come gets more time: once in a gap."""
+        if self._gap_us is not None or not self._timeline.missed():
+            return False
+        self._open_gap(items)
+        return self._timeline.lengthen_gap()
+
+    def _lose(self) -> None:
         """Pass over the next message, and estimate where the one after it begins."""
         window = self._window
         self._statistics.lost += 1
@@ -392,7 +382,6 @@ class JitterBuffer:
             present, present_us = ready.sequence, ready.message.media_time_us
         self._next_time_us += max(0, present_us - self._next_time_us) // (present - window.next)
         window.give_up()
-        self._open_gap(items)
 
     def _open_gap(self, items: list[Item]) -> None:
         if self._gap_us is None:

@@ -10,6 +10,16 @@ the stream has ended. The counters are added to where things happen; reading the
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
+
+from clock.estimate import Estimate
+from message import milliseconds
+
+_REPORTED = (
+    *("expected", "received", "intact", "retransmitted", "rebuilt", "lost"),
+    *("late", "duplicates", "out_of_order", "underruns", "device_underruns", "jumps"),
+)
+"""Counters that a REPORT repeats."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -60,6 +70,9 @@ class Statistics:
     device_underruns: int = 0
     """Times that the output needed audio that had not been written: nothing had come, or this
     computer was too busy."""
+    jumps: int = 0
+    """Times that the sound was moved at once, by silence or by leaving something out, to be in step
+    again with the server's clock."""
     reconnections: int = 0
     """Times that the server was lost and found again."""
     intact_s: float = 0.0
@@ -85,6 +98,15 @@ class Statistics:
     """Round trip, smoothed as in RFC 6298 section 2."""
     jitter_s: float | None = None
     """Interarrival jitter of RFC 3550 section 6.4.1, of messages sent when they were due."""
+    clock_spread_s: float | None = None
+    """What the estimate of the server's clock may be off by; None while there is none, as in the
+    next three."""
+    clock_path_s: float | None = None
+    """Half of the least round trip: so much a path that is slower in one direction may add."""
+    clock_drift_ppm: float | None = None
+    """How much faster the server's clock is."""
+    behind_s: float | None = None
+    """How much later than the server's clock says the sound is heard; 0 in step."""
     delay_s: float | None = None
     """Play-out delay that follows the path: from the earliest arrival of audio to its sound. None
     if it is fixed, or not known yet; as are the next three."""
@@ -106,6 +128,24 @@ class Statistics:
         lowest_s, highest_s = self.delay_lowest_s, self.delay_highest_s
         self.delay_lowest_s = delay_s if lowest_s is None else min(lowest_s, delay_s)
         self.delay_highest_s = delay_s if highest_s is None else max(highest_s, delay_s)
+
+    def reported(self) -> dict[str, Any]:
+        """The fields of a REPORT that repeat these figures."""
+        return {
+            **{name: getattr(self, name) for name in _REPORTED},
+            "jitter_ms": milliseconds(self.jitter_s),
+            "rtt_ms": milliseconds(self.rtt_s),
+            "clock_spread_ms": milliseconds(self.clock_spread_s),
+            "clock_path_ms": milliseconds(self.clock_path_s),
+            "played_s": round(self.played_s, 3),
+            "concealed_s": round(self.concealed_s, 3),
+        }
+
+    def measure_clock(self, estimate: Estimate | None) -> None:
+        """Note what is known of the server's clock."""
+        if estimate is not None:
+            self.clock_spread_s, self.clock_path_s = estimate.spread_s, estimate.path_s
+            self.clock_drift_ppm = estimate.drift * 1e6
 
     def copy(self) -> Statistics:
         """A copy that does not change any more."""

@@ -17,7 +17,7 @@ COUNTS = (
     "received", "received_bytes", "duplicates", "late", "out_of_order",
     "parity_received", "parity_refused", "requests", "requested", "spurious",
     "overflows", "malformed", "forged", "replayed", "ignored", "underruns", "device_underruns",
-    "reconnections",
+    "reconnections", "jumps",
 )  # fmt: skip
 """Counters of the statistics, as they are called in the JSON as well."""
 
@@ -58,10 +58,15 @@ def as_json(
         "first_sound_s": None if count.first_sound_s is None else round(count.first_sound_s, 4),
         "jitter_ms": milliseconds(count.jitter_s),
         "rtt_ms": milliseconds(count.rtt_s),
-        "delay_s": _seconds(count.delay_s),
-        "delay_wanted_s": _seconds(count.delay_wanted_s),
-        "delay_lowest_s": _seconds(count.delay_lowest_s),
-        "delay_highest_s": _seconds(count.delay_highest_s),
+        "clock_spread_ms": milliseconds(count.clock_spread_s),
+        "clock_path_ms": milliseconds(count.clock_path_s),
+        "clock_drift_ppm": None
+        if count.clock_drift_ppm is None
+        else round(count.clock_drift_ppm, 3),
+        "delay_s": _thousandths(count.delay_s),
+        "delay_wanted_s": _thousandths(count.delay_wanted_s),
+        "delay_lowest_s": _thousandths(count.delay_lowest_s),
+        "delay_highest_s": _thousandths(count.delay_highest_s),
         "failure": failure,
         "simulated": None
         if simulated is None
@@ -73,8 +78,8 @@ def as_json(
     }
 
 
-def _seconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
+def _thousandths(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _link(link: SimulatedLink) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from listening.arrival.statistics import Statistics
 from listening.display.last_minute import SECONDS, LastMinute, Second
 from listening.display.table import simulation_rows, summary
 from listening.listen import ListenSnapshot
@@ -225,6 +226,8 @@ class LiveView:
             *([listeners_text(now.listeners)] if now.listeners is not None else []),
             *([f"{count.device_underruns} device underruns"] if count.device_underruns else []),
             *([f"paused {clock(count.paused_s)}"] if count.paused_s else []),
+            *([f"{count.jumps} jumps"] if count.jumps else []),
+            *_clock_fact(count),
         ]
         return [(joined(facts, columns), PLAIN)]
 
@@ -237,6 +240,13 @@ class LiveView:
             text = f"{name:{name_columns}}  {value:>{value_columns}}  "
             lines.append([(text, PLAIN), (remark, DIM)])
         return [*lines[: rows - 1], [(_fitting(_BACK, columns), DIM)]][:rows]
+
+
+def _clock_fact(count: Statistics) -> list[str]:
+    """How well the server's clock is known: half of the round trip, and chance."""
+    if count.clock_path_s is None or count.clock_spread_s is None:
+        return []
+    return [f"clock ± {milliseconds_text(milliseconds(count.clock_path_s + count.clock_spread_s))}"]
 
 
 def _fitting(texts: Sequence[str], columns: int) -> str:

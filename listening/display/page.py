@@ -26,6 +26,8 @@ def figures(now: ListenSnapshot) -> Figures:
         concealed_s=count.concealed_s,
         underruns=count.underruns,
         device_underruns=count.device_underruns,
+        jumps=count.jumps,
+        clock_spread_ms=milliseconds(count.clock_spread_s) if measured else None,
         jitter_ms=milliseconds(count.jitter_s) if measured else None,
         rtt_ms=milliseconds(count.rtt_s) if measured else None,
         buffer_s=now.buffer_s if heard else None,

@@ -43,6 +43,7 @@ def summary(count: Statistics) -> list[Fact]:
         ("reconnections", str(count.reconnections), ""),
         ("jitter", milliseconds_text(milliseconds(count.jitter_s)), "RFC 3550"),
         ("round trip", milliseconds_text(milliseconds(count.rtt_s)), ""),
+        *_clock_facts(count),
         ("malformed", str(count.malformed), f"datagrams, and {count.ignored} that were not for us"),
         *sealing_facts(count.forged, count.replayed),
     ]
@@ -79,6 +80,17 @@ def _delay_facts(count: Statistics) -> list[Fact]:
         return []
     went = f"auto: from {count.delay_lowest_s:.2f} to {count.delay_highest_s:.2f} s"
     return [("play-out delay", f"{count.delay_s:.2f} s", went)]
+
+
+def _clock_facts(count: Statistics) -> list[Fact]:
+    if count.clock_spread_s is None:
+        return []
+    path, spread = (
+        milliseconds_text(milliseconds(one)) for one in (count.clock_path_s, count.clock_spread_s)
+    )
+    remark = f"and {spread} by chance; {count.clock_drift_ppm:+.1f} ppm"
+    jumps = [("  jumps", str(count.jumps), "of the sound, to follow it")] if count.jumps else []
+    return [("server's clock", f"± {path}", remark), *jumps]
 
 
 def _requests(count: Statistics) -> str:

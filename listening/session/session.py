@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from listening.session.connecting import REFUSALS, Connecting
 from listening.session.report_timing import LEAST_TIMEOUT_S, ReportTiming
+from listening.session.server_clock import ServerClock
 from message import (
     CONNECT_BYTES,
     TYPE_NAMES,
     Accept,
     Challenge,
+    Clock,
     Connect,
     Control,
     End,
@@ -29,6 +31,8 @@ from message import (
     Report,
     Request,
     Status,
+    Time,
+    Timeline,
     TrackChange,
     Type,
 )
@@ -117,14 +121,12 @@ class Session:
         self._status_sequence = -1
         self.round_trip = RoundTrip()
         self._nonce = nonce
-        # As hard to guess as the nonce, and as long as the header has room for.
-        digest = hashlib.blake2b(nonce.encode(), digest_size=8).digest()
-        self._mark = int.from_bytes(digest)
         patience_s = timeout_s if patience_s is None else patience_s
         self._connecting = Connecting(
             addresses, timeout_s, patience_s, self.round_trip, random, now
         )
         self._reports = ReportTiming(random, now)
+        self.clock = ServerClock(nonce, now)
         self._seal = seal
         self._pack = seal.pack if seal else Message.pack
         self._outbox: list[tuple[bytes, Address]] = []
@@ -148,8 +150,12 @@ class Session:
         if self.state is State.LISTENING:
             self._reports.heard(now)
 
-    def receive(self, message: Message, address: Address, now: float) -> Control | None:
+    def receive(
+        self, message: Message, address: Address, now: float, came_at: float | None = None
+    ) -> Control | Time | None:
         """Take a control message from an address that the session `knows`.
+
+        `came_at`: when it came, where that is known better than `now`.
 
         Its content, or None if it means nothing here. Raises MessageError.
         """
@@ -167,6 +173,11 @@ class Session:
         elif message.type == Type.TRACK and message.stream == self.stream:
             # No sign of life: sealed, it may be a replay. The AUDIO behind it is one.
             return TrackChange.from_message(message)
+        elif message.type == Type.TIMELINE and message.stream == self.stream:
+            return Timeline.from_message(message)
+        elif message.type == Type.TIME and message.stream == self.stream:
+            time = Time.from_message(message)
+            return time if self.clock.told(time, came_at or now) else None
         elif message.type == Type.GOODBYE:
             return self._answered(Goodbye.from_message(message))
         return None
@@ -177,11 +188,8 @@ class Session:
             self._reports.next_at = now
 
     def refused_version(self, mark: int | None, now: float) -> bool:
-        """A REJECT came in another version of the protocol; whether it may be true.
-
-        Only its `mark` can be read. It changes nothing unless it repeats that of our CONNECT.
-        """
-        believed = mark == self._mark and self.state is State.CONNECTING
+        """A REJECT came in another version of the protocol; whether its `mark` is ours."""
+        believed = mark == _mark(self._nonce) and self.state is State.CONNECTING
         if believed:
             self._connecting.take_hint("version", now)
         return believed
@@ -213,7 +221,7 @@ class Session:
         if self.state is State.CONNECTING:
             return min(self._connecting.next_at, self._connecting.give_up_at)
         if self.state is State.LISTENING:
-            return min(self._reports.next_at, self._silent_at())
+            return min(self._reports.next_at, self._silent_at(), self.clock.next_due())
         return self._reports.next_at if self.state is State.ENDING else self._goodbye_at
 
     def on_due(self, now: float) -> None:
@@ -229,6 +237,10 @@ class Session:
                 self._connect(now)
         elif self.state is State.LEAVING and now >= self._goodbye_at:
             self._say_goodbye(now)
+        if self.state is State.LISTENING and self.accept is not None and self.server is not None:
+            question = self.clock.question(self.accept.session, now)
+            if question is not None:
+                self._send(question, self.server)
 
     def report_is_due(self, now: float) -> bool:
         """Whether a REPORT should go now."""
@@ -237,7 +249,6 @@ class Session:
     def report(self, report: Report, now: float) -> None:
         """Send the listener's figures."""
         assert self.server is not None
-        assert self.accept is not None
         self._send(report, self.server)
         self._reports.sent(now)
 
@@ -280,7 +291,7 @@ class Session:
     def _send_connect(self, address: Address, cookie: str | None) -> None:
         session = self.accept.session if self.accept else ""
         connect = Connect(nonce=self._nonce, cookie=cookie or "", session=session)
-        self._send(connect, address, CONNECT_BYTES, self._mark)
+        self._send(connect, address, CONNECT_BYTES, _mark(self._nonce))
 
     def _reconnect(self, event: Event, now: float) -> None:
         if self._move(event):
@@ -311,6 +322,7 @@ class Session:
     def _accepted(self, accept: Accept, stream: int, address: Address, now: float) -> Accept | None:
         if accept.nonce != self._nonce or not self._move(Event.ACCEPTED):
             return None
+        self.clock.registered(now, anew=stream != self.stream)
         self.accept = accept
         self.stream = stream
         self.server = address
@@ -365,15 +377,24 @@ class Session:
         self._goodbyes += 1
         self._goodbye_at = now + GOODBYE_PAUSE_S
 
-    def _send(self, content: Control, address: Address, size_bytes: int = 0, mark: int = 0) -> None:
-        message = content.to_message(self._sequence, stream=self.stream or 0, media_time_us=mark)
+    def _send(
+        self, content: Control | Clock, address: Address, size_bytes: int = 0, mark: int = 0
+    ) -> None:
+        message = content.to_message(self._sequence, stream=self.stream or 0)
+        if mark:
+            message = message._replace(media_time_us=mark)
         datagram = self._pack(message, size_bytes)
         self._sequence += 1
         self._outbox.append((datagram, address))
         message_log.info(
             "sent %s %d, %d bytes, to %s",
-            TYPE_NAMES[content.TYPE],
+            TYPE_NAMES[message.type],
             message.sequence,
             len(datagram),
             address_text(address),
         )
+
+
+def _mark(nonce: str) -> int:
+    """As hard to guess as the nonce, and as long as the header has room for."""
+    return int.from_bytes(hashlib.blake2b(nonce.encode(), digest_size=8).digest())

@@ -6,8 +6,10 @@ import contextlib
 import ipaddress
 import select
 import socket
+import struct
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Generic, TextIO, TypeVar
 
@@ -29,8 +31,17 @@ SOL_UDP, UDP_GRO = 17, 104
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
 """linux/in.h, linux/in6.h: let the kernel tell which of our addresses a datagram was sent to."""
 
-_ANCILLARY_BYTES = 64
-"""Room for the control message that tells it."""
+_SO_TIMESTAMPNS = 35
+"""asm-generic/socket.h: let the kernel tell when it received a datagram."""
+
+_TIMESPEC = struct.Struct("@qq")
+
+BELIEVED_S = 1.0
+"""A stamp that is older, or of the future, is not believed: it is of the clock of the day, which
+may have been set since."""
+
+_ANCILLARY_BYTES = 128
+"""Room for the control messages that tell them."""
 
 
 class AddressError(Exception):
@@ -136,6 +147,7 @@ def open_client_sockets(addresses: Sequence[Address]) -> list[socket.socket]:
             # `--interval 0.5`.
             with contextlib.suppress(OSError):
                 sock.setsockopt(SOL_UDP, UDP_GRO, 1)
+            _ask_for_times(sock)
     return sockets
 
 
@@ -144,21 +156,37 @@ def family_of(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if len(address) == 4 else socket.AF_INET
 
 
-def receive(sock: socket.socket) -> tuple[bytes, Address] | None:
+def receive(sock: socket.socket) -> tuple[bytes, Address, float] | None:
     """One datagram that is ready in `sock`; None if there is none. Does not wait.
 
-    Its address knows which of ours it wrote to (`wire.address.local_of`), where that is told.
-    After one, wait for the next: a call in vain costs more than waiting where something is ready.
+    Its address knows which of ours it wrote to (`wire.address.local_of`), where that is told. The
+    last is the monotonic time at which it came. After one, wait for the next: a call in vain costs
+    more than waiting where something is ready.
     """
     try:
         if sys.platform != "linux":
-            return sock.recvfrom(MAX_DATAGRAM_BYTES)
-        data, told, _, address = sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
-        return data, (arriving_at(_local(told[0]))(address) if told else address)
+            return *sock.recvfrom(MAX_DATAGRAM_BYTES), time.monotonic()
+        data, ancillary, _, address = sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
+        came_at = _came_at(ancillary)
+        for told in ancillary:
+            if told[0] != socket.SOL_SOCKET:
+                return data, arriving_at(_local(told))(address), came_at
+        return data, address, came_at
     except OSError:
         # BlockingIOError: its checksum was wrong. Others: an ICMP error of an earlier send to
         # one peer (Windows, BSD), which the others have nothing to do with.
         return None
+
+
+def _came_at(ancillary: Iterable[Local]) -> float:
+    """When a datagram came, as the kernel says, else now; on the monotonic clock."""
+    now = time.monotonic()
+    for level, kind, value in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(value) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(value)
+            age_s = time.time() - seconds - nanoseconds * 1e-9
+            return now - age_s if 0 <= age_s < BELIEVED_S else now
+    return now
 
 
 def _local(told: Local) -> Local:
@@ -172,24 +200,25 @@ def _local(told: Local) -> Local:
     return level, kind, info if is_link_local else info[:16] + bytes(4)
 
 
-def receive_train(sock: socket.socket) -> tuple[Sequence[bytes], Address] | None:
+def receive_train(sock: socket.socket) -> tuple[Sequence[bytes], Address, float] | None:
     """The datagrams that are ready together in a socket of `open_client_sockets`, without waiting.
 
-    None if there are none.
+    With them the monotonic time at which they came. None if there are none.
     """
     with contextlib.suppress(OSError):
         if not hasattr(sock, "recvmsg"):  # Windows
             data, address = sock.recvfrom(MAX_DATAGRAM_BYTES)
-            return [data], address
-        data, ancillary, _, address = sock.recvmsg(MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(4))
+            return [data], address, time.monotonic()
+        data, ancillary, _, address = sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
+        came_at = _came_at(ancillary)
         sizes = [
             int.from_bytes(value[:4], sys.byteorder)
             for level, kind, value in ancillary
             if (level, kind) == (SOL_UDP, UDP_GRO)
         ]
         if not sizes:
-            return [data], address
-        return [data[at : at + sizes[0]] for at in range(0, len(data), sizes[0])], address
+            return [data], address, came_at
+        return [data[at : at + sizes[0]] for at in range(0, len(data), sizes[0])], address, came_at
     return None
 
 
@@ -308,10 +337,17 @@ def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
                 else (socket.IPPROTO_IP, _IP_PKTINFO)
             )
             sock.setsockopt(level, option, 1)
+            _ask_for_times(sock)
     except OSError as error:
         sock.close()
         raise AddressError(why_not_bound(address, error)) from None
     return sock
+
+
+def _ask_for_times(sock: socket.socket) -> None:
+    """Let the kernel tell when each datagram came (Linux)."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
 
 def _prepared(family: socket.AddressFamily) -> socket.socket:

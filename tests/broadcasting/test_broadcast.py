@@ -23,6 +23,7 @@ from broadcasting.source.segments import Segment
 from broadcasting.stream.history import Packet
 from broadcasting.stream.parity_control import AUTO
 from broadcasting.stream.stream import OPENING_S
+from broadcasting.stream.timeline import HEAD_START_S
 from message import (
     CONNECT_BYTES,
     HEADER_BYTES,
@@ -62,6 +63,7 @@ class Server:
     ) -> None:
         self.now = 1000.0
         self.broadcast: list[Packet] = []
+        self.origins: list[Packet] = []
         self.told: list[tuple[float, Message, Address]] = []
         self.programme = segments(10_000) if programme is None else programme
         tokens = itertools.count(1)
@@ -103,7 +105,8 @@ class Server:
     def connect(self, address: Address = HERE, nonce: str = "nonce") -> list[Message]:
         """A client proves its address; what is answered to its second CONNECT."""
         challenge = only(Challenge, self.say(Connect(nonce=nonce), address))
-        return self.say(Connect(nonce=nonce, cookie=challenge.cookie), address)
+        answers = self.say(Connect(nonce=nonce, cookie=challenge.cookie), address)
+        return [message for message in answers if message.type != Type.TIMELINE]
 
     def join(self, address: Address = HERE, nonce: str = "nonce") -> Accept:
         """A client is registered."""
@@ -124,8 +127,10 @@ class Server:
         while True:
             step = self.core.step(self.now)
             if step.turn is not None:
-                self.broadcast += step.turn.messages
-                self.core.account(step.turn, self.now, len(self.addresses()), ())
+                for one in step.turn.messages:
+                    (self.origins if one.kind == Type.TIMELINE else self.broadcast).append(one)
+                for run in step.turn.runs():
+                    self.core.account(run, self.now, len(self.addresses()), ())
             for data, address in step.answers:
                 self.told.append((self.now, Message.unpack(data), address))
             if not step.wants_segment:
@@ -426,6 +431,7 @@ def test_a_report_is_answered_with_the_status() -> None:
         track=1,
         title=TRACK.title,
         artist=None,
+        origin_us=round((server.now - 3.0 + HEAD_START_S) * 1e6),
     )
 
 
@@ -901,12 +907,13 @@ def test_what_comes_is_counted_as_what_it_is() -> None:
     session = server.join().session
     for data in (b"", b"stray", Message(0, Type.REPORT, b"{").pack(), datagram(report(""))[:-1]):
         assert server.say(data) == []
+    taken = (Type.CONNECT, Type.REPORT, Type.GOODBYE, Type.REQUEST, Type.CLOCK)
     for kind in (0, 200, *Type):
-        if kind not in (Type.CONNECT, Type.REPORT, Type.GOODBYE, Type.REQUEST):
+        if kind not in taken:
             assert server.say(Message(0, kind)) == []
     server.say(report(session))
     count = server.core.statistics
-    assert (count.malformed, count.ignored) == (4, 2 + len(Type) - 4)
+    assert (count.malformed, count.ignored) == (4, 2 + len(Type) - len(taken))
     assert (count.control_received, count.unproved, count.accepted) == (3, 1, 1)
 
 

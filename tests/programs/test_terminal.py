@@ -415,15 +415,14 @@ def test_a_japanese_title_fits_a_narrow_screen(size: tuple[int, int], tmp_path: 
 def test_of_30_listeners_the_worst_are_on_a_screen_of_24_lines(tmp_path: Path) -> None:
     """Real listeners; one of them loses."""
     song = sample(tmp_path / "song.mp3", "For Thirty", 60)
+    bad = "loss=40%,burst=30,seed=1"
     many = ("--wait-for", 31, "--max-clients-per-address", 31)
     with terminal(tmp_path, "server.py", song, 0, *many) as sends:
         port = int(port_of(sends))
         with (
             Listeners(port, 30),
-            client(
-                tmp_path, port, "--output", "null", "--buffer", 0, "--simulate", "loss=25%,seed=1"
-            ),
-        ):  # fmt: skip
+            client(tmp_path, port, "--output", "null", "--buffer", 0, "--simulate", bad),
+        ):
             watch(lambda: re.search(r"[1-9]\d* lost", sends.rows[2]), sends)
             # Of each there must be a REPORT that was read.
             row = re.compile(r"127\.0\.0\.1:\d+ +\S+ +[0-9.]+ ")

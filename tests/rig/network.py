@@ -120,6 +120,10 @@ class Listener:
         self.played_at: list[float] = []
         self.ended = False
         """Whether the end of the stream was played."""
+        self.rate, self.shift_s = 1.0, 0.0
+        """Its clock: `rate` times that of the world, and this beyond it."""
+        self.is_asleep = False
+        """Whether it does nothing, and nothing comes to it."""
         self.core = Listen(
             [SERVER],
             nonce=f"{number:016x}",
@@ -141,9 +145,20 @@ class Listener:
     def gaps(self) -> int:
         return sum(isinstance(item, Gap) for item in self.played)
 
+    def own(self, now: float) -> float:
+        """Its own time at `now` of the world."""
+        return now * self.rate + self.shift_s
+
+    def due(self) -> list[float]:
+        """When it wants to be called, in the world's time."""
+        if self.is_asleep:
+            return []
+        wanted = (self.core.next_due(), self.core.next_playable())
+        return [(one - self.shift_s) / self.rate for one in wanted if one is not None]
+
     def play(self, now: float) -> None:
         """Take what is due to be played."""
-        for item in self.core.audio_to_play(now):
+        for item in self.core.audio_to_play(self.own(now)):
             self.played.append(item)
             self.played_at.append(now)
             self.ended = self.ended or isinstance(item, EndOfStream)
@@ -173,6 +188,8 @@ class Network:
             side: SimulatedLink(self._fates(side), type_of) for side in ("server", "client")
         }
         self.listeners: list[Listener] = []
+        self.unread: list[tuple[bytes, Address]] | None = None
+        """What has come to a server that stands still; None while it does not."""
         self.sent = {"server": 0, "client": 0}
         self.bytes_to: dict[Address, int] = {}
         self.bytes_of: Counter[int] = Counter()
@@ -205,6 +222,16 @@ class Network:
     def draw_salt(self) -> bytes:
         """Bytes that were not drawn yet."""
         return next(self._salts).to_bytes(SALT_BYTES)
+
+    def stop_server(self, seconds: float) -> None:
+        """The server stands still for so long, then sends before it reads what has come."""
+        self.unread = []
+        self.run(seconds)
+        unread, self.unread = self.unread, None
+        assert self.server is not None
+        self._step(self.server)
+        for data, address in unread:
+            self.bring(data, address)
 
     def kill_server(self) -> None:
         """The server is gone without a word."""
@@ -247,7 +274,9 @@ class Network:
 
     def bring(self, data: bytes, address: Address) -> None:
         """A datagram comes to the server from `address`; what it answers goes with the next."""
-        if self.server is not None:
+        if self.unread is not None:
+            self.unread.append((data, address))
+        elif self.server is not None:
             received = self.server.receive_datagram(data, address, self.now)
             self.answers += received.answers if received else ()
 
@@ -267,12 +296,14 @@ class Network:
 
     def _exchange(self) -> None:
         """Both sides do what is due now."""
-        if self.server is not None:
+        if self.server is not None and self.unread is None:
             self._step(self.server)
         for listener in self.listeners:
-            listener.core.on_due(self.now)
+            if listener.is_asleep:
+                continue
+            listener.core.on_due(listener.own(self.now))
             listener.play(self.now)
-            for data, _ in listener.core.datagrams_to_send(self.now):
+            for data, _ in listener.core.datagrams_to_send(listener.own(self.now)):
                 self.send("client", data, listener.address)
 
     def _step(self, server: Broadcast) -> None:
@@ -319,10 +350,10 @@ class Network:
 
     def _next_due(self) -> float:
         times = [link.next_due() for link in self.links.values()]
-        if self.server is not None:
+        if self.server is not None and self.unread is None:
             times.append(self._server_due)
         for listener in self.listeners:
-            times += [listener.core.next_due(), listener.core.next_playable()]
+            times += listener.due()
         return min((t for t in times if t is not None), default=float("inf"))
 
     def _deliver(self) -> None:
@@ -330,8 +361,9 @@ class Network:
         for data, address in self.links["client"].datagrams_to_send(self.now):
             self.bring(data, address)
         for data, address in self.links["server"].datagrams_to_send(self.now):
-            if address in by_address:
-                by_address[address].core.receive_datagram(data, SERVER, self.now)
+            listener = by_address.get(address)
+            if listener is not None and not listener.is_asleep:
+                listener.core.receive_datagram(data, SERVER, listener.own(self.now))
 
 
 def balanced(listener: Listener) -> bool:

@@ -24,6 +24,7 @@ from message import (
     TAG_BYTES,
     Accept,
     Challenge,
+    Clock,
     Connect,
     Control,
     End,
@@ -36,6 +37,8 @@ from message import (
     Request,
     SealError,
     Status,
+    Time,
+    Timeline,
     TrackChange,
     Type,
 )
@@ -54,14 +57,15 @@ FIGURES = {"clock_us": 1, "expected": 2, "received": 2, "intact": 2}
 
 AUDIO = Message(7, Type.AUDIO, silent_frame() * 3, STREAM, 1_000_000, 3, 576, 11)
 
-FROM_CLIENT: dict[str, Control] = {
+FROM_CLIENT: dict[str, Control | Clock] = {
     "CONNECT": Connect(nonce="nonce", cookie="cookie"),
     "REPORT": Report(session="session", **FIGURES),  # type: ignore[arg-type]
     "REQUEST": Request(session="session", missing="17-19,25"),
+    "CLOCK": Clock("another-session-of-32-characters", 0x0102030405060708),
     "GOODBYE": Goodbye(session="session", **FIGURES),  # type: ignore[arg-type]
 }
 
-FROM_SERVER: dict[str, Control] = {
+FROM_SERVER: dict[str, Control | Time] = {
     "CHALLENGE": Challenge(nonce="nonce", cookie="cookie"),
     "ACCEPT": Accept(
         nonce="nonce",
@@ -92,6 +96,10 @@ FROM_SERVER: dict[str, Control] = {
     ),
     "END": End(last_sequence=7, reason="finished"),
     "GOODBYE": Goodbye(session="session", **FIGURES),  # type: ignore[arg-type]
+    "TIME": Time(
+        *(0x1112131415161718, 0x11223344556677, 0x11223344556688, 0x11323344556699),
+        *(0x11423344556611, 100_000),
+    ),
 }
 
 MEDIA = {
@@ -99,6 +107,7 @@ MEDIA = {
     "REPEAT": AUDIO._replace(type=Type.REPEAT),
     "PARITY": encode([AUDIO, AUDIO._replace(sequence=8)], 2)[1],
     "TRACK": TrackChange(title="A title", artist=None).to_message(8, stream=STREAM, track=2),
+    "TIMELINE": Timeline(origin_us=1_000_250_000).to_message(8, stream=STREAM, track=2),
 }
 
 
@@ -144,7 +153,7 @@ def case(name: str) -> Case:
     if type_ in MEDIA:
         datagram = pair.server.pack_media(MEDIA[type_])
         return Case(MEDIA[type_], datagram, pair.client.unpack, pair.take_at_server)
-    message = FROM_SERVER[type_].to_message(5, stream=STREAM, media_time_us=9)
+    message = FROM_SERVER[type_].to_message(5, stream=STREAM)._replace(media_time_us=9)
     datagram = pair.server.pack(message, pair.peer)
     return Case(message, datagram, pair.client.unpack, pair.take_at_server)
 

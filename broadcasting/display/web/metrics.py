@@ -164,6 +164,7 @@ def _reported(figures: StatusFigures) -> Iterator[Metric]:
     for name, text, values in (
         ("jitter", "Interarrival jitter", [report.jitter_ms for report in reports]),
         ("round_trip", "Round trip", [report.rtt_ms for report in reports]),
+        ("clock_spread", "Doubt of the clock", [report.clock_spread_ms for report in reports]),
     ):
         known_s = [value_ms / 1e3 for value_ms in values if value_ms is not None]
         yield _gauge(

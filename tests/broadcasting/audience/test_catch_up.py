@@ -86,6 +86,7 @@ def test_the_burst_of_a_listener_that_moves_goes_where_it_is() -> None:
     assert {address for _, address in queue.take(1000.0)} == {client_address(7)}
 
 
+@pytest.mark.usefixtures("nobody_asks_for_the_time")
 def test_a_crowd_that_joins_in_one_second_loses_nothing_and_delays_nobody() -> None:
     rate = 1_000_000.0
     settings = Settings(max_clients=1001, max_clients_per_address=1001, burst_rate_bytes_per_s=rate)

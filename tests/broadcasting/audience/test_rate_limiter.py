@@ -187,7 +187,8 @@ def test_what_is_forged_under_the_address_of_a_listener_is_hardly_ever_deciphere
             server.receive_datagram(bytes(forged), listener.address, network.now)
         network.run(0.01)
     count = server.statistics
-    assert count.forged + count.passed_over == 20_000
+    # Its own messages among them.
+    assert 20_000 <= count.forged + count.passed_over <= 20_010
     most = SOURCE_MESSAGES * 16 if salt == "another" else LISTENER_FORGERIES
     assert deciphered.count - usual <= 3 * most + 10
     # Afterwards, and with a salt that nobody could copy even meanwhile, it is heard.

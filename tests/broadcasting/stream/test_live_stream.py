@@ -13,6 +13,7 @@ from broadcasting.settings import Fec
 from broadcasting.source.segments import Segment
 from broadcasting.stream.history import Packet
 from broadcasting.stream.stream import CUSHION_S, OPENING_S, Stream
+from broadcasting.stream.timeline import HEAD_START_S
 from message import Message, TrackChange, Type
 from tests.rig.network import TRACK, segments
 from wire.parity import encode
@@ -40,7 +41,7 @@ def run(stream: Stream, until: float, now: float = START) -> list[Packet]:
     sent: list[Packet] = []
     while (due := stream.next_due()) is not None and due <= until:
         now = max(now, due)
-        stream.stand_in(now)
+        stream.make_good(now)
         sent += stream.take_due(now)
     return sent
 
@@ -60,7 +61,9 @@ def assert_without_a_hole(messages: list[Message]) -> None:
 
 def assert_parity_is_of(messages: list[Message], sent: list[Packet]) -> None:
     """Each PARITY is what its block, as it was sent, gives."""
-    blocks = itertools.groupby((one for one in sent if one.is_parity), key=lambda p: p.sequence)
+    blocks = itertools.groupby(
+        (one for one in sent if one.kind == Type.PARITY), key=lambda p: p.sequence
+    )
     for first, parities in blocks:
         made_of = encode(messages[first : first + FEC.messages], FEC.parity_count)
         assert [one.datagram for one in parities] == [one.pack() for one in made_of]
@@ -177,7 +180,7 @@ def test_a_copy_at_another_speed_waits_for_its_source_and_holds_nothing_else() -
     sent = run(stream, START + 60)
     assert stream.next_due() is None
     back = START + 60
-    stream.stand_in(back)
+    stream.make_good(back)
     for segment in source[200:]:
         stream.add_segment(segment)
     stream.end_of_source()
@@ -190,6 +193,70 @@ def test_a_copy_at_another_speed_waits_for_its_source_and_holds_nothing_else() -
     first = [one for one in again if stream.lateness_s(one, back) >= 0]
     assert len(first) == 1
     assert stream.lateness_s(again[0], back) == pytest.approx(0, abs=1e-6)
+
+
+STOOD_S = 60.0
+
+
+def stood_still(stream: Stream, source: list[Segment]) -> tuple[list[Message], list[Message]]:
+    """What is sent in the first two seconds, and, after standing still, in the second after."""
+    for segment in source:
+        stream.add_segment(segment)
+    stream.start(START)
+    before = audio(run(stream, START + 2))
+    back = START + 2 + STOOD_S
+    after = audio(run(stream, back + 1, back))
+    return before, after
+
+
+def test_after_standing_still_a_file_goes_on_where_it_was_with_a_burst_and_the_origin_moves() -> (
+    None
+):
+    stream, source = made(), list(segments(100))
+    before, after = stood_still(stream, source)
+    assert_without_a_hole([*before, *after])
+    assert [one.data for one in [*before, *after]] == [
+        one.data for one in source[: len(before) + len(after)]
+    ]
+    # A second at once, and a second later.
+    assert len(after) == pytest.approx(2 / SEGMENT_S, abs=1.01)
+    next_us = before[-1].media_time_us + round(SEGMENT_S * 1e6)
+    heard_at = START + 2 + STOOD_S + HEAD_START_S
+    origin_us, sequence = stream.origin
+    assert origin_us == pytest.approx(heard_at * 1e6 - next_us, abs=2)
+    assert sequence == len(before)
+
+
+def test_after_standing_still_nothing_of_a_live_source_is_sent_that_lay_ready() -> None:
+    stream = made(live=True)
+    source = [
+        dataclasses.replace(one, data=one.data[:-4] + index.to_bytes(4))
+        for index, one in enumerate(segments(100))
+    ]
+    before, after = stood_still(stream, source[:60])
+    assert len(before) < 60
+    old = {one.data for one in source[len(before) : 60]}
+    assert len(old) > 10
+    assert after
+    assert not old & {one.data for one in after}
+    assert_without_a_hole([*before, *after])
+    for segment in source[60:]:
+        stream.add_segment(segment)
+    back = START + 3 + STOOD_S
+    later = audio(run(stream, back + 3, back))
+    assert source[60].data in [one.data for one in later]
+
+
+@pytest.mark.parametrize("late_s", [0.5, 0.9])
+def test_what_is_late_by_less_than_it_is_sent_ahead_is_sent_all_the_same(late_s: float) -> None:
+    stream, source = made(), list(segments(100))
+    for segment in source:
+        stream.add_segment(segment)
+    stream.start(START)
+    run(stream, START + 2)
+    origin = stream.origin
+    run(stream, START + 2 + late_s, START + 2 + late_s)
+    assert stream.origin == origin
 
 
 @pytest.mark.parametrize("fec", [None, FEC])
@@ -241,7 +308,7 @@ def test_what_was_skipped_is_no_longer_part_of_the_duration(fec: Fec | None, ski
     sent += run(stream, START + 100, START + 0.5)
     assert 80 < len(audio(sent)) < 120
     assert told == pytest.approx(stream.sent_until_us / 1e6, abs=1e-4)
-    tracks = [Message.unpack(one.datagram) for one in sent if one.is_track]
+    tracks = [Message.unpack(one.datagram) for one in sent if one.kind == Type.TRACK]
     assert [TrackChange.from_message(one).duration_s for one in tracks] == [told, told]
 
 
@@ -313,7 +380,7 @@ def test_every_message_has_its_parity_if_a_skip_comes_when_all_is_read(
     sent += run(stream, START + 100)
     messages = audio(sent)
     assert [one.track for one in messages].count(2) == rest
-    parities = [one.sequence for one in sent if one.is_parity]
+    parities = [one.sequence for one in sent if one.kind == Type.PARITY]
     blocks = range(0, len(messages), FEC.messages)
     assert parities == [first for first in blocks for _ in range(FEC.parity_count)]
     assert_parity_is_of(messages, sent)
@@ -337,7 +404,7 @@ def test_a_track_is_told_just_before_its_first_audio_and_with_a_burst() -> None:
         stream.add_segment(segment)
     stream.start(START)
     sent = run(stream, START + 20 * SEGMENT_S - 0.5)
-    (told,) = (one for one in sent if one.is_track)
+    (told,) = (one for one in sent if one.kind == Type.TRACK)
     after = Message.unpack(sent[sent.index(told) + 1].datagram)
     message = Message.unpack(told.datagram)
     assert TrackChange.from_message(message) == TrackChange(title="Title 2")
@@ -345,5 +412,7 @@ def test_a_track_is_told_just_before_its_first_audio_and_with_a_burst() -> None:
     assert (after.sequence, message.track) == (20, 2)
     burst = stream.burst(START + 20 * SEGMENT_S - 0.5)
     with_tracks = stream.history.with_tracks(burst)
-    assert [Message.unpack(one.datagram).track for one in with_tracks if one.is_track] == [1, 2]
-    assert [one for one in with_tracks if not one.is_track] == burst
+    assert [
+        Message.unpack(one.datagram).track for one in with_tracks if one.kind == Type.TRACK
+    ] == [1, 2]
+    assert [one for one in with_tracks if one.kind != Type.TRACK] == burst

@@ -249,9 +249,9 @@ def test_with_parity_a_burst_begins_where_it_would_and_brings_the_parity_of_its_
     running(made, 7.3, segments(1000))
     burst = made.burst(START + 7.3)
     with_parity = made.history.with_parity(burst)
-    assert [one for one in with_parity if not one.is_parity] == burst
+    assert [one for one in with_parity if one.kind != Type.PARITY] == burst
     first, last = burst[0].sequence, burst[-1].sequence
-    parity = [one.sequence for one in with_parity if one.is_parity]
+    parity = [one.sequence for one in with_parity if one.kind == Type.PARITY]
     blocks = range(first - first % 20, last + 1, 20)
     # All that was sent of each block: the last is not over yet.
     assert parity == sorted(parity)
@@ -270,12 +270,12 @@ def test_parity_that_was_read_too_late_is_due_at_once_and_before_the_end() -> No
     for _ in range(6):
         made.add_segment(next(source))
         sent += made.take_due(START)
-    assert [one.is_parity for one in sent] == [False] * 3 + [True, False] * 2 + [False]
+    assert [one.kind == Type.PARITY for one in sent] == [False] * 3 + [True, False] * 2 + [False]
     assert made.next_due() == START, "nothing but what stands in for the source"
     made.end_of_source()
     assert not made.ended
     assert made.next_due() == float("-inf")
-    assert [one.is_parity for one in made.take_due(START)] == [True, True]
+    assert [one.kind == Type.PARITY for one in made.take_due(START)] == [True, True]
     assert made.ended
 
 
@@ -296,7 +296,7 @@ def test_enough_is_read_ahead_that_a_block_is_whole_when_its_parity_is_due() -> 
         made.start(START)
         sent = running(made, 100, segments(4000))
         for before, one in itertools.pairwise(sent):
-            if one.is_parity and not before.is_parity:
+            if one.kind == Type.PARITY and before.kind != Type.PARITY:
                 place = before.sequence - one.sequence
                 assert place < fec.messages
                 assert (place + 1) * fec.parity_count % fec.messages < fec.parity_count

@@ -43,6 +43,7 @@ from message import (
     Report,
     Request,
     Status,
+    Time,
     TrackChange,
     Type,
 )
@@ -81,7 +82,7 @@ class Client:
 
     def take(
         self, content: Control, *, stream: int = STREAM, address: Address = SERVER
-    ) -> Control | None:
+    ) -> Control | Time | None:
         """A control message comes from `address`."""
         taken = self.session.receive(content.to_message(stream=stream), address, self.now)
         if isinstance(taken, End):

@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -70,7 +71,34 @@ def test_the_sender_is_told(pair: tuple[socket.socket, socket.socket]) -> None:
     server, client = pair
     server.sendto(b"x", client.getsockname())
     select.select([client], [], [], WAIT_S)
-    assert receive_train(client) == ([b"x"], server.getsockname())
+    came = receive_train(client)
+    assert came is not None
+    assert came[:2] == ([b"x"], server.getsockname())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a datagram came")
+@pytest.mark.parametrize(("ago_s", "is_believed"), [(0.5, True), (2.0, False), (-0.5, False)])
+def test_the_kernel_tells_when_a_datagram_came_unless_the_clock_was_set_since(
+    pair: tuple[socket.socket, socket.socket],
+    ago_s: float,
+    is_believed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, client = pair
+    now = time.time
+    begin = time.monotonic()
+    server.sendto(b"x", client.getsockname())
+    select.select([client], [], [], WAIT_S)
+    sent = time.monotonic()
+    monkeypatch.setattr(time, "time", lambda: now() + ago_s)
+    came = receive_train(client)
+    end = time.monotonic()
+    monkeypatch.undo()
+    assert came is not None
+    if is_believed:
+        assert begin - 0.001 <= came[2] + ago_s <= sent + 0.001
+    else:
+        assert sent <= came[2] <= end
 
 
 def test_where_ancillary_data_cannot_be_had_it_is_done_without() -> None:
@@ -78,7 +106,9 @@ def test_where_ancillary_data_cannot_be_had_it_is_done_without() -> None:
         def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
             return b"x", ("192.0.2.1", 4501)
 
-    assert receive_train(Plain()) == ([b"x"], ("192.0.2.1", 4501))  # type: ignore[arg-type]
+    came = receive_train(Plain())  # type: ignore[arg-type]
+    assert came is not None
+    assert came[:2] == ([b"x"], ("192.0.2.1", 4501))
 
 
 def test_a_port_that_is_free_for_one_family_alone_is_not_chosen(
