@@ -18,6 +18,7 @@ import pytest
 
 from audio.mpeg_audio import FrameHeader
 from shell.process.log import ROTATE_BYTES
+from tests.rig.luck import once
 from tests.rig.programs import SAMPLE, Program, Server, balances, client, end, pcm_in, server
 from tests.rig.zoo import MP3_NAMES, encode, frames_in, reference_pcm, zoo_file
 
@@ -69,6 +70,7 @@ def formats() -> list[Any]:
     ]
 
 
+@once
 @pytest.mark.parametrize("names", formats())
 def test_wav_has_every_sample_and_mp3_every_byte_of_every_kind_of_mp3(
     names: list[str], tmp_path: Path
@@ -89,6 +91,7 @@ def test_wav_has_every_sample_and_mp3_every_byte_of_every_kind_of_mp3(
         assert hears.result["concealed_s"] == 0
 
 
+@once
 def test_files_of_other_formats_follow_in_the_format_of_the_first(tmp_path: Path) -> None:
     wav = tmp_path / "heard.wav"
     names = ("mono.mp3", "flac.flac", "mpeg2-22-mono.mp3")
@@ -141,6 +144,7 @@ def test_a_bad_file_among_good_ones_is_told_and_skipped(tmp_path: Path) -> None:
         assert broadcast.result["skipped_files"] == 1
 
 
+@once
 def test_loop_goes_on_over_the_end(tmp_path: Path) -> None:
     mp3, once = tmp_path / "heard.mp3", frames_of("mono.mp3")
     with (
@@ -172,6 +176,7 @@ def test_the_stream_waits_for_as_many_listeners_as_asked_and_all_have_the_start(
                 assert pcm_in(listener.folder / "heard.wav") == pcm_of("mono.mp3")
 
 
+@once
 def test_an_interval_sends_together_what_falls_due_in_it(tmp_path: Path) -> None:
     with (
         server(
@@ -196,6 +201,7 @@ def sent_at_s(broadcast: Server) -> list[float]:
     ]
 
 
+@once
 def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Path) -> None:
     # Nine seconds are kept ready: whoever waited for them to fill would wait as long.
     nine_seconds = ("--buffer", 9)
@@ -226,6 +232,7 @@ def test_who_joins_late_hears_at_once_and_everything_from_there_on(tmp_path: Pat
         assert heard == b"".join(frames_in(SAMPLE)[3 * begin : 3 * last + 3])
 
 
+@once
 def test_volume_changes_every_sample_and_nothing_else(tmp_path: Path) -> None:
     with (
         server(tmp_path, path_of("mono.mp3"), *FAST) as broadcast,
@@ -352,6 +359,7 @@ def test_a_signal_ends_client_and_server_with_their_statistics(
         assert [one["how"] for one in broadcast.result["listeners"]] == ["goodbye"] * 2
 
 
+@once
 def test_who_loses_the_server_for_good_has_the_statistics_and_says_so(tmp_path: Path) -> None:
     with (
         server(tmp_path, SAMPLE, "--timeout", 0.4) as broadcast,
@@ -406,6 +414,7 @@ def test_a_screen_that_goes_away_stops_neither(tmp_path: Path) -> None:
         assert listener.stderr == broadcast.stderr == ""
 
 
+@once
 def test_many_signals_are_no_more_than_one(tmp_path: Path) -> None:
     with (
         server(tmp_path, SAMPLE) as broadcast,
@@ -422,6 +431,7 @@ def test_many_signals_are_no_more_than_one(tmp_path: Path) -> None:
         assert "datagrams sent" in broadcast.stdout
 
 
+@once
 def test_quiet_shows_nothing_but_the_final_statistics(tmp_path: Path) -> None:
     with (
         server(tmp_path, path_of("mono.mp3"), *FAST, "-q") as broadcast,
@@ -433,6 +443,7 @@ def test_quiet_shows_nothing_but_the_final_statistics(tmp_path: Path) -> None:
         assert listener.stderr == broadcast.stderr == ""
 
 
+@once
 def test_a_file_may_have_any_name_and_none_of_it_reaches_a_screen_or_a_log_raw(
     tmp_path: Path,
 ) -> None:
@@ -512,6 +523,7 @@ def test_the_logs_tell_registration_refusal_each_message_and_the_final_figures(
         assert " - INFO - final: " in program.log
 
 
+@once
 def test_what_happens_takes_few_lines_however_many_messages_there_are(tmp_path: Path) -> None:
     listeners = 4
     with ExitStack() as stack:
@@ -554,6 +566,7 @@ def messages(log: str, kind: str, address: str = "") -> list[tuple[int, int]]:
     return [(int(number), int(size)) for number, size, rest in found if address in rest]
 
 
+@once
 def test_a_log_that_is_full_is_kept_aside(tmp_path: Path) -> None:
     logs = [tmp_path / "server.log", tmp_path / "client.log"]
     for log in logs:
